@@ -1,0 +1,1 @@
+"""safeload: judge, load and convert model checkpoints without running them."""

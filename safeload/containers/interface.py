@@ -1,0 +1,172 @@
+"""What a container reader is, and the parts it finds.
+
+A container knows bytes, not opcodes: only the machine can say where a pickle ends. So a reader is a generator. It
+yields one part after the other, and what it gets back from `yield` is an Answer of the scanner's: where the pickle
+ended and what plain value it left. A legacy file then reads top to bottom ("five pickles, then storages") although the
+reader never sees an opcode. What it returns is the Layout: where the storages lie.
+
+Contract of `read`: it yields parts and returns a Layout, or raises Malformed or LimitExceeded, for any bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from safeload.findings import Finding
+from safeload.source import Source
+from safeload.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where the bytes of a storage or member lie in the input. `stored` is False when they are compressed.
+
+    offset, length   in the input; `length` is what the file occupies
+    size             bytes after inflation (== length when stored)
+    """
+
+    offset: int
+    length: int
+    size: int
+    stored: bool = True
+
+
+class Naming(StrEnum):
+    """What a persistent id of a stream may name."""
+
+    NOTHING = "nothing"  # a bare pickle: every persistent id is a finding
+    STORAGES = "storages"  # torch zip and legacy: ("storage", type, key, location, numel[, view])
+    OBJECTS = "objects"  # torch tar: keys of what earlier streams made; TorchScript has none
+
+
+@dataclass(frozen=True, slots=True)
+class Pickle:
+    """One pickle to be judged, from `start`, ending before `end`.
+
+    role      what it is, for people: "object", "magic number", "storage keys", ...
+    member    member name, "" when the container has none
+    data      the member's bytes when they had to be inflated; then start and end are offsets into it, and findings
+              count from its beginning
+    base      what to subtract from an offset to report it within its member (0 for a whole-file container)
+    main      this stream is the object that a load would return
+    naming    what its persistent ids may name; `objects` maps them for Naming.OBJECTS
+    encoding  how the loader of this format decodes python 2 strings: torch uses utf-8, plain pickle ASCII
+    """
+
+    role: str
+    start: int
+    end: int
+    member: str = ""
+    data: bytes | None = None
+    base: int = 0
+    main: bool = False
+    naming: Naming = Naming.NOTHING
+    objects: Mapping[object, object] = field(default_factory=dict)
+    encoding: str = "ASCII"
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A member that is a file of its own, to be judged by content like any other.
+
+    `data` holds the bytes when they had to be inflated, else they lie in `extent`. `main` as for Pickle.
+    """
+
+    member: str
+    extent: Extent
+    data: bytes | None = None
+    main: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor that the container itself declares, outside any pickle (safetensors, .npy, torch tar).
+
+    name      its key; "" for the only one of a .npy
+    dtype     a name of `safeload.dtypes`
+    storage   key into Layout.storages
+    fortran   .npy only: column-major
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    storage: str
+    stride: tuple[int, ...] | None = None
+    offset: int = 0
+    fortran: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Storages:
+    """Storage extents known before the streams that name them (zip); the answer to it is None."""
+
+    storages: Mapping[str, Extent]
+    big_endian: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PersistentStorage:
+    """What the streams of a run said of one storage key: dtype name (None when untyped) and size in bytes."""
+
+    key: str
+    dtype: str | None
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the scanner found at a yielded Pickle or Nested.
+
+    end       offset after STOP (same origin as Pickle.start), None when the stream was not understood
+    value     the plain value the stream left when it holds no node (ints, lists of str, ...), else None
+    cell      the denotation of whatever it left; containers may hand it back in `Pickle.objects`
+    storages  the storages the stream named, by key
+    """
+
+    end: int | None = None
+    value: object = None
+    cell: object = None
+    storages: Mapping[str, PersistentStorage] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where everything else of the container lies.
+
+    storages   storage key -> extent
+    big_endian storages hold big-endian values
+    metadata   str -> str of the container itself (safetensors `__metadata__`, torch `version`, ...)
+    pairs      whether a load would return a dict of the yielded Tensors ("dict"), the only one ("single") or the
+               main stream's object ("stream")
+    """
+
+    storages: Mapping[str, Extent] = field(default_factory=dict)
+    big_endian: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    root: str = "stream"
+
+
+Part = Pickle | Nested | Tensor | Storages | Finding
+Reading = Generator[Part, Answer | None, Layout]
+
+
+class Container(Protocol):
+    """One physical format."""
+
+    @property
+    def name(self) -> str:
+        """The word used in reports: "torch-zip", "torch-legacy", "numpy", ..."""
+
+    def recognise(self, source: Source) -> bool:
+        """Whether the content (never the name) is of this format. Uses `source.peek` only, never raises."""
+
+    def read(self, source: Source, limits: Limits) -> Reading:
+        """The parts of the file in the order a loader would meet them, then its Layout.
+
+        The zip reader, say, learns the storages from its directory: a reader that knows them before the streams that
+        name them yields `Storages` first, so that shapes are checked against the members.
+        """
