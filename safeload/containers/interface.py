@@ -15,23 +15,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from safeload.document import Extent
 from safeload.findings import Finding
-from safeload.source import Source
 from safeload.limits import Limits
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """Where the bytes of a storage or member lie in the input. `stored` is False when they are compressed.
-
-    offset, length   in the input; `length` is what the file occupies
-    size             bytes after inflation (== length when stored)
-    """
-
-    offset: int
-    length: int
-    size: int
-    stored: bool = True
+from safeload.source import Source
 
 
 class Naming(StrEnum):

@@ -1,0 +1,125 @@
+"""What a vetted name is: an argument shape, and what a call of that shape denotes.
+
+Nothing here or in this folder calls, imports or builds anything: a Shape reads the Call node of the machine, checks
+exact counts and exact types (bool is not int), and returns a leaf of `document`, or raises ShapeError. Names are
+admitted by rules/vetted/*.toml, which also says which Shape each name has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from safeload.cell import Cell
+from safeload.document import Document, Extent, StorageSpec, TensorSpec, resolve
+from safeload.findings import Verdict
+from safeload.limits import Limits
+from safeload.machine.program import Call, Mutation
+
+
+class ShapeError(Exception):
+    """A vetted name with arguments that its shape does not admit. Never leaves safeload: it becomes a finding.
+
+    `verdict` is DANGEROUS unless the form is known to be benign and merely not modelled (UNVETTED), or could not be
+    checked (UNJUDGED). `rule` is "argument-shape" unless a more telling rule exists.
+    """
+
+    def __init__(self, message: str, verdict: Verdict = Verdict.DANGEROUS, rule: str = "argument-shape") -> None:
+        super().__init__(message)
+        self.message = message
+        self.verdict = verdict
+        self.rule = rule
+
+
+@dataclass(slots=True)
+class Context:
+    """What a shape may ask about the stream it stands in.
+
+    extents    storage key -> extent where the container knows them beforehand (zip), None where they follow the
+               stream (legacy): then the pid's own size counts and the container checks it afterwards
+    storages   every storage named so far, by key
+    touched    Program.touched
+    values     reads the integers of a small tensor from the judged bytes (sparse indices, zero points), private copy;
+               raises ShapeError(UNJUDGED) past limits.validated_bytes
+    enclosed   judges bytes as a file of its own, for nested loaders
+    """
+
+    limits: Limits
+    extents: Mapping[str, Extent] | None
+    touched: Mapping[int, int]
+    values: Callable[[TensorSpec], bytes]
+    enclosed: Callable[[bytes, int], Document]
+    big_endian: bool = False
+    storages: dict[str, StorageSpec] = field(default_factory=dict)
+    tensors: int = 0
+
+    def settled(self, value: object, offset: int) -> bool:
+        """Whether no container or call reachable as plain data from `value` was changed after `offset`.
+
+        SECURITY: CPython reads the arguments when the call runs; the tree shows them as they are at the end. A list
+        changed after the call that consumed it would be judged by contents that the call never saw.
+        """
+        touched = self.touched
+        if not touched:
+            return True
+        todo: list[object] = [value]
+        seen: set[int] = set()
+        while todo:
+            item = todo.pop()
+            if not isinstance(item, Cell | tuple | list | set | frozenset | dict) or id(item) in seen:
+                continue
+            seen.add(id(item))
+            if touched.get(id(item), -1) > offset:
+                return False
+            if isinstance(item, dict):
+                todo.extend(item.keys())
+                todo.extend(item.values())
+            elif not isinstance(item, Cell):
+                todo.extend(item)
+        return True
+
+
+Shape = Callable[[Call, Context], object]
+"""Call of a vetted name -> what it denotes. Raises ShapeError."""
+
+Change = Callable[[Call, Mutation, Context], None]
+"""A Mutation of the result of a vetted call: updates what the call denotes (`call.value`). Raises ShapeError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constructor:
+    """One vetted shape.
+
+    shape   the id that rules/vetted/*.toml refers to
+    call    what a call denotes; None: the name may stand as a value, and is never called
+    change  what BUILD, APPEND, SETITEM... on the result do; None: the result may not be changed
+    kinds   the kinds of Call admitted ("reduce", "newobj", "newobj_ex", "obj", "inst")
+    """
+
+    shape: str
+    call: Shape | None = None
+    change: Change | None = None
+    kinds: frozenset[str] = frozenset({"reduce"})
+
+
+def arguments(
+    call: Call, *types: type | tuple[type, ...], optional: Sequence[type | tuple[type, ...]] = ()
+) -> tuple[object, ...]:
+    """The resolved arguments of `call`, when count and exact types fit; raises ShapeError otherwise.
+
+    `object` admits anything. Types are compared exactly: a bool is no int, an OrderedDict no dict.
+    """
+    args = call.args
+    if type(args) is not tuple or call.kwargs:
+        raise ShapeError("takes positional arguments only")
+    wanted = (*types, *optional)
+    if not len(types) <= len(args) <= len(wanted):
+        count = str(len(types)) if not optional else f"{len(types)} to {len(wanted)}"
+        raise ShapeError(f"takes {count} arguments, not {len(args)}")
+    found = tuple(resolve(arg) for arg in args)
+    for index, (arg, kind) in enumerate(zip(found, wanted, strict=False)):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        if object not in kinds and type(arg) not in kinds:
+            names = " or ".join(k.__name__ for k in kinds)
+            raise ShapeError(f"argument {index + 1} must be {names}, not {type(arg).__name__}")
+    return found
