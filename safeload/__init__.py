@@ -1,1 +1,96 @@
-"""safeload: judge, load and convert model checkpoints without running them."""
+"""safeload: judge, load and convert model checkpoints without running them.
+
+    import safeload
+
+    report = safeload.scan("model.pth")
+    if report.verdict == "clean": ...
+
+Everything here is resolved on first use, so that importing the package costs nothing and never imports torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from safeload.errors import (
+        InputDenied,
+        InputError,
+        InputIsDirectory,
+        InputNotFound,
+        LimitExceeded,
+        Malformed,
+        MissingExtra,
+        SafeloadError,
+        UnsafeCheckpoint,
+        UsageError,
+    )
+    from safeload.findings import Finding, Severity, Verdict
+    from safeload.limits import Limits
+    from safeload.policy import Policy
+    from safeload.record import Record
+    from safeload.report import VERSION as __version__
+    from safeload.report import Report
+    from safeload.scanner import scan
+
+__all__ = [
+    "Finding",
+    "InputDenied",
+    "InputError",
+    "InputIsDirectory",
+    "InputNotFound",
+    "LimitExceeded",
+    "Limits",
+    "Malformed",
+    "MissingExtra",
+    "Policy",
+    "Record",
+    "Report",
+    "SafeloadError",
+    "Severity",
+    "UnsafeCheckpoint",
+    "UsageError",
+    "Verdict",
+    "__version__",
+    "scan",
+]
+
+# Public name -> the module that has it. Fixed here: nothing a caller or a file says is ever imported.
+_HOMES = {
+    "scan": "safeload.scanner",
+    "Report": "safeload.report",
+    "Record": "safeload.record",
+    "Policy": "safeload.policy",
+    "Limits": "safeload.limits",
+    **dict.fromkeys(("Finding", "Severity", "Verdict"), "safeload.findings"),
+    **dict.fromkeys(
+        (
+            "InputDenied",
+            "InputError",
+            "InputIsDirectory",
+            "InputNotFound",
+            "LimitExceeded",
+            "Malformed",
+            "MissingExtra",
+            "SafeloadError",
+            "UnsafeCheckpoint",
+            "UsageError",
+        ),
+        "safeload.errors",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("safeload.report").VERSION
+    if name not in _HOMES:
+        raise AttributeError(f"module 'safeload' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

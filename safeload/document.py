@@ -45,6 +45,7 @@ class StorageSpec:
     nbytes    size of the whole storage in bytes
     location  device tag of the file ("cpu", "cuda:0", ...), validated
     view      legacy files: (byte offset, bytes) of the part that this object shows, None for all
+    home      the Document whose `storages` hold the key, None for the one that holds this spec
     """
 
     key: str
@@ -52,6 +53,7 @@ class StorageSpec:
     nbytes: int
     location: str = "cpu"
     view: tuple[int, int] | None = None
+    home: Document | None = None
 
 
 @dataclass(frozen=True, slots=True)

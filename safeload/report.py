@@ -90,7 +90,7 @@ def report_fields(report: Report) -> dict[str, object]:
 
 def summary_fields(reports: tuple[Report, ...], *, allow_empty: bool = False) -> dict[str, object]:
     """The counts on the wire."""
-    counts = {verdict: 0 for verdict in Verdict}
+    counts = dict.fromkeys(Verdict, 0)
     for report in reports:
         counts[report.verdict] += 1
     return {

@@ -1,1 +1,50 @@
-"""placeholder"""
+"""Containers: what wraps the pickles and tensors of a file. They know bytes, not opcodes.
+
+A file is asked for all it is, not for the first that fits: one file can be two to two programs.
+"""
+
+from __future__ import annotations
+
+from safeload.containers.archive_tar import TarArchive
+from safeload.containers.archive_zip import ZipArchive
+from safeload.containers.bare_pickle import BarePickle
+from safeload.containers.compressed import Compressed
+from safeload.containers.interface import Container
+from safeload.containers.npy import Npy
+from safeload.containers.npz import Npz
+from safeload.containers.safetensors_file import Safetensors
+from safeload.containers.torch_legacy import TorchLegacy
+from safeload.containers.torch_tar import TorchTar
+from safeload.containers.torch_zip import TorchZip
+from safeload.containers.torchscript import TorchScript
+from safeload.containers.unrecognised import NOT_A_MODEL, Unrecognised
+from safeload.containers.zip_sequence import ZipSequence
+from safeload.source import Source
+
+__all__ = ["CONTAINERS", "NOT_A_MODEL", "Container", "recognise"]
+
+CONTAINERS: tuple[Container, ...] = (
+    TorchZip(),
+    TorchScript(),
+    Npz(),
+    ZipSequence(),
+    ZipArchive(),
+    TorchTar(),
+    TarArchive(),
+    TorchLegacy(),
+    Safetensors(),
+    Npy(),
+    Compressed(),
+    BarePickle(),
+)
+"""Every reader, the more particular first; `Unrecognised` stands behind them all."""
+
+
+def recognise(source: Source) -> tuple[Container, ...]:
+    """Every container that the content of `source` could be, never none.
+
+    More than one means that two programs may read two files here: the first is what torch would take, and a verdict has
+    to hold for each.
+    """
+    found = tuple(container for container in CONTAINERS if container.recognise(source))
+    return found or (Unrecognised(),)

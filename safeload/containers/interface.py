@@ -89,10 +89,14 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Storages:
-    """Storage extents known before the streams that name them (zip); the answer to it is None."""
+    """Storage extents known before the streams that name them (zip); the answer to it is None.
+
+    placeholders   empty members stand for storages whose data was left out (the example inputs of TorchScript)
+    """
 
     storages: Mapping[str, Extent]
     big_endian: bool = False
+    placeholders: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from safeload.cell import Cell
 from safeload.document import Document, Extent, StorageSpec, TensorSpec, resolve
@@ -37,10 +38,14 @@ class Context:
 
     extents    storage key -> extent where the container knows them beforehand (zip), None where they follow the
                stream (legacy): then the pid's own size counts and the container checks it afterwards
+    placeholders  an empty extent stands for a storage whose data was left out
     storages   every storage named so far, by key
     touched    Program.touched
-    values     reads the integers of a small tensor from the judged bytes (sparse indices, zero points), private copy;
-               raises ShapeError(UNJUDGED) past limits.validated_bytes
+    values     reads the elements of a tensor from the judged bytes, contiguous and little-endian, a private copy;
+               ShapeError(UNJUDGED)
+               is raised past limits.validated_bytes. Only for deferred checks
+    deferred   checks of values that can only be read once the layout is known: (cell, check); the scanner runs them and
+               puts what they return into the cell
     enclosed   judges bytes as a file of its own, for nested loaders
     """
 
@@ -49,8 +54,10 @@ class Context:
     touched: Mapping[int, int]
     values: Callable[[TensorSpec], bytes]
     enclosed: Callable[[bytes, int], Document]
+    placeholders: bool = False
     big_endian: bool = False
     storages: dict[str, StorageSpec] = field(default_factory=dict)
+    deferred: list[tuple[Cell, Callable[[], object]]] = field(default_factory=list)
     tensors: int = 0
 
     def settled(self, value: object, offset: int) -> bool:
@@ -102,6 +109,17 @@ class Constructor:
     kinds: frozenset[str] = frozenset({"reduce"})
 
 
+def positional(call: Call, least: int, most: int | None = None) -> tuple[Any, ...]:
+    """The arguments of `call` as they stand (cells kept), when their count fits; raises ShapeError otherwise."""
+    args = call.args
+    most = least if most is None else most
+    if type(args) is not tuple or call.kwargs:
+        raise ShapeError("takes positional arguments only")
+    if not least <= len(args) <= most:
+        raise ShapeError(f"takes {least if least == most else f'{least} to {most}'} arguments, not {len(args)}")
+    return args
+
+
 def arguments(
     call: Call, *types: type | tuple[type, ...], optional: Sequence[type | tuple[type, ...]] = ()
 ) -> tuple[object, ...]:
@@ -109,13 +127,8 @@ def arguments(
 
     `object` admits anything. Types are compared exactly: a bool is no int, an OrderedDict no dict.
     """
-    args = call.args
-    if type(args) is not tuple or call.kwargs:
-        raise ShapeError("takes positional arguments only")
     wanted = (*types, *optional)
-    if not len(types) <= len(args) <= len(wanted):
-        count = str(len(types)) if not optional else f"{len(types)} to {len(wanted)}"
-        raise ShapeError(f"takes {count} arguments, not {len(args)}")
+    args = positional(call, len(types), len(wanted))
     found = tuple(resolve(arg) for arg in args)
     for index, (arg, kind) in enumerate(zip(found, wanted, strict=False)):
         kinds = kind if isinstance(kind, tuple) else (kind,)

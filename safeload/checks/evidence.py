@@ -1,0 +1,114 @@
+"""Effects as short text for people: "posix.system('id > x')".
+
+Everything in it comes from the file: every string is shown as ASCII with escapes, every length is bounded, and the walk
+is iterative in depth (two levels) and width, so that no tree can make it slow.
+"""
+
+from __future__ import annotations
+
+from safeload.cell import Cell
+from safeload.document import Built, Symbol
+from safeload.machine.program import Call, Extension, Global, Mutation, Persistent
+from safeload.record import Record
+
+_WIDTH = 6
+_TEXT = 120
+_TOTAL = 400
+_BRACKETS = {list: ("[", "]"), tuple: ("(", ")")}
+
+_Container = list[object] | tuple[object, ...] | set[object] | frozenset[object] | dict[object, object]
+
+
+def global_name(node: Global) -> str:
+    """ "module.name" as ASCII."""
+    return ascii(f"{node.module}.{node.name}")[1:-1][:_TEXT]
+
+
+def describe(value: object, depth: int = 3) -> str:
+    """`value` as it would be written, cut where it gets long."""
+    text = _shown(value, depth)
+    return text if len(text) <= _TOTAL else text[: _TOTAL - 3] + "..."
+
+
+def _shown(value: object, depth: int) -> str:
+    if isinstance(value, str | bytes | bytearray):
+        cut = value[:_TEXT]
+        text = ascii(cut)
+        return text if len(cut) == len(value) else f"{text}... ({len(value)} in all)"
+    if value is None or isinstance(value, bool | float):
+        return repr(value)
+    if isinstance(value, int):
+        return repr(value) if value.bit_length() < 256 else f"<int of {value.bit_length()} bits>"
+    if isinstance(value, Cell):
+        return _node(value, depth)
+    if isinstance(value, list | tuple | set | frozenset | dict):
+        return _container(value, depth)
+    return _leaf(value)
+
+
+def _container(value: _Container, depth: int) -> str:
+    opening, closing = _BRACKETS.get(type(value), ("{", "}"))
+    if not value:
+        return opening + closing
+    if depth <= 0:
+        return f"{opening}...{closing}"
+    parts = []
+    for index, item in enumerate(value):
+        if index == _WIDTH:
+            parts.append(f"... {len(value) - _WIDTH} more")
+            break
+        part = _shown(item, depth - 1)
+        if isinstance(value, dict):
+            part = f"{part}: {_shown(value[item], depth - 1)}"
+        parts.append(part)
+    tail = "," if isinstance(value, tuple) and len(value) == 1 else ""
+    return f"{opening}{', '.join(parts)}{tail}{closing}"
+
+
+def _node(node: Cell, depth: int) -> str:
+    if isinstance(node, Global):
+        return global_name(node)
+    if isinstance(node, Call):
+        return call_text(node, depth)
+    if isinstance(node, Persistent):
+        return f"<persistent {_shown(node.pid, depth - 1)}>"
+    if isinstance(node, Extension):
+        return f"<extension {node.code}>"
+    return f"<{type(node).__name__.lower()}>"
+
+
+def call_text(call: Call, depth: int = 3) -> str:
+    """A call with its arguments."""
+    func = _shown(call.func, depth - 1)
+    if depth <= 0:
+        return f"{func}(...)"
+    if type(call.args) is not tuple:
+        return f"{func}(*{_shown(call.args, depth - 1)})"
+    shown = [_shown(arg, depth - 1) for arg in call.args[:_WIDTH]]
+    if len(call.args) > _WIDTH:
+        shown.append(f"... {len(call.args) - _WIDTH} more")
+    if call.kwargs:
+        shown.append(f"**{_shown(call.kwargs, depth - 1)}")
+    return f"{func}({', '.join(shown)})"
+
+
+def mutation_text(change: Mutation) -> str:
+    """A state set or items added."""
+    verb = {"build": "state", "append": "append", "setitem": "items", "additem": "add"}[change.kind]
+    return describe_pair(change.target, verb, change.payload)
+
+
+def describe_pair(target: object, verb: str, payload: object) -> str:
+    """`target <- verb payload`, bounded."""
+    text = f"{_shown(target, 2)} <- {verb} {_shown(payload, 2)}"
+    return text if len(text) <= _TOTAL else text[: _TOTAL - 3] + "..."
+
+
+def _leaf(value: object) -> str:
+    if isinstance(value, Symbol):
+        return value.name
+    if isinstance(value, Record):
+        return repr(value)
+    if isinstance(value, Built):
+        return f"<{value.kind}>"
+    return f"<{type(value).__name__}>"

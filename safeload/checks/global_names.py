@@ -1,0 +1,55 @@
+"""Names outside the vetted table that nothing calls: dangerous, known or unknown.
+
+A dangerous name that *is* called is reported at the call, with its arguments, by the judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from safeload.checks.evidence import call_text, global_name
+from safeload.checks.interface import View
+from safeload.findings import Finding
+from safeload.machine.program import Call, Effect, Global
+from safeload.policy import Decision, Kind
+
+REMEDY_UNVETTED = (
+    "load it with safeload.load(..., unvetted='record') to reach the data without the class, "
+    "or name the class in trust= if it is yours"
+)
+REMEDY_DANGEROUS = "do not load this file; delete it or ask its author for a safetensors file"
+
+
+class GlobalNames:
+    """The policy's word on a name."""
+
+    rule = "unknown-global"
+    effects = (Global, Call)
+
+    def check(self, effect: Effect, decision: Decision | None, view: View) -> Iterable[Finding]:
+        """One finding for a Global that is not vetted, or for a Call of one."""
+        if decision is None:
+            return
+        if isinstance(effect, Call) and decision.kind is Kind.DANGEROUS:
+            name = global_name(effect.func) if isinstance(effect.func, Global) else None
+            yield view.finding(
+                decision.rule, decision.verdict, decision.severity,
+                f"calls {name}: {decision.reason}", REMEDY_DANGEROUS,
+                offset=effect.offset, name=name, evidence=call_text(effect)[:400],
+            )  # fmt: skip
+        elif isinstance(effect, Global):
+            yield _named(effect, decision, view)
+
+
+def _named(node: Global, decision: Decision, view: View) -> Finding:
+    name = global_name(node)
+    if decision.kind is Kind.DANGEROUS:
+        message = f"names {name} without calling it here: {decision.reason}"
+        remedy = REMEDY_DANGEROUS
+    elif decision.what:
+        message, remedy = f"names {name}: {decision.what}", REMEDY_UNVETTED
+    else:
+        message, remedy = f"names {name}, which is outside the vetted table and not known", REMEDY_UNVETTED
+    return view.finding(
+        decision.rule, decision.verdict, decision.severity, message, remedy, offset=node.offset, name=name
+    )

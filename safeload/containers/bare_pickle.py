@@ -1,0 +1,67 @@
+"""A file of nothing but pickles: one, or several that were dumped one after the other.
+
+All of them are judged, because whoever calls `pickle.load` again runs the next one. Knows no opcode: where a pickle
+ends is the scanner's answer.
+"""
+
+from __future__ import annotations
+
+from safeload.containers.interface import Layout, Pickle, Reading
+from safeload.containers.remarks import trailing_bytes
+from safeload.containers.sniff import HEAD, kind_of, may_be_pickle, may_have_effect
+from safeload.containers.torch_legacy import starts_with_magic
+from safeload.errors import LimitExceeded
+from safeload.findings import Finding, Severity, Verdict
+from safeload.limits import Limits
+from safeload.source import Source
+
+# How far the name of joblib's array wrapper is looked for.
+_JOBLIB_HEAD = 1 << 20
+
+
+class BarePickle:
+    """See the module."""
+
+    name = "pickle"
+
+    def recognise(self, source: Source) -> bool:
+        """See `Container.recognise`. True of whatever could be run as a pickle, also when it is something else too."""
+        head = source.peek(0, HEAD)
+        if kind_of(head, source.size) == "pickle":
+            return not starts_with_magic(head)
+        # SECURITY: a file of another format whose first bytes are opcodes that reach an effect is judged as a pickle
+        # too: whoever gives it to pickle.load runs them. Zips, and one safetensors file in 32, start with the opcode
+        # PERSID, which fails at once wherever no persistent_load is set: in every loader at its first pickle.
+        return head[:1] != b"P" and may_have_effect(head, source.size)
+
+    def read(self, source: Source, limits: Limits) -> Reading:
+        """See `Container.read`."""
+        # SECURITY: joblib skips the raw arrays between opcodes, we would read them as opcodes. What follows them can
+        # look harmless to us and be run by joblib, so such a file stays unjudged even when it reads well.
+        if b"joblib.numpy_pickle" in source.peek(0, _JOBLIB_HEAD):
+            yield Finding(
+                "joblib", Verdict.UNJUDGED, Severity.INFO,
+                "a joblib file: arrays are interleaved with opcodes and are not read by this version",
+                "save the arrays with numpy.savez or as safetensors, or load it only from a source you trust",
+            )  # fmt: skip
+        at = 0
+        count = 0
+        while at < source.size:
+            if at and not _pickle_at(source.peek(at, HEAD), source.size - at):
+                yield trailing_bytes(at, source.size - at, "the last pickle")
+                break
+            if count >= limits.members:
+                raise LimitExceeded(f"the file holds more than {count} pickles", limit="members", offset=at)
+            role = "object" if count == 0 else f"pickle {count + 1}"
+            answer = yield Pickle(role, at, source.size, main=count == 0)
+            # An end that does not move would repeat for ever.
+            if answer is None or answer.end is None or answer.end <= at:
+                break
+            at = answer.end
+            count += 1
+        return Layout()
+
+
+def _pickle_at(head: bytes, size: int) -> bool:
+    """Whether `head`, the beginning of `size` bytes, could be a pickle; a bare PROTO is one that was cut off."""
+    return may_be_pickle(head, size) or (head[:1] == b"\x80" and head[1:2] < b"\x10")

@@ -1,0 +1,153 @@
+"""A whole file under one compressor, as joblib, `gzip.open` and `.tar.gz` make them.
+
+What comes out is judged like any other file. Inflates at most `Limits.inflated_bytes` and never believes a size from
+the file. zstd, lz4 and joblib's oldest format are told, not read: the standard library of Python 3.11 has none of them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from safeload.containers.interface import Layout, Nested, Reading
+from safeload.containers.sniff import HEAD, kind_of
+from safeload.document import Extent
+from safeload.errors import LimitExceeded, Malformed
+from safeload.limits import Limits
+from safeload.source import Source
+
+_READ = 1 << 20
+# deflate reaches a ratio of 1032 on zeros, so small outputs say nothing.
+_RATIO_FREE = 1 << 20
+# xz lets the file choose how much memory its dictionary takes.
+_XZ_MEMORY = 512 << 20
+
+_TOLD = {"zstd": "zstd-compressed", "lz4": "lz4-compressed", "zfile": "in joblib's format of before 2016"}
+
+
+class Decompressor(Protocol):
+    """What `bz2` and `lzma` call a decompressor."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the stream has ended."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What follows the stream's end in the input so far."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether there is nothing to give before more input comes."""
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        """At most `max_length` bytes out of `data` and what is left of earlier input."""
+
+
+class _Zlib:
+    """zlib's decompressor in the manner of bz2's."""
+
+    def __init__(self, wbits: int) -> None:
+        self._inflater = zlib.decompressobj(wbits)
+        self._full = False
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        out = self._inflater.decompress(self._inflater.unconsumed_tail + data, max_length)
+        # A full answer may leave more inside zlib although it has taken all of its input.
+        self._full = len(out) == max_length
+        return out
+
+    @property
+    def eof(self) -> bool:
+        return self._inflater.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inflater.unused_data
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._full and not self._inflater.unconsumed_tail
+
+
+class Compressed:
+    """See the module."""
+
+    name = "compressed"
+
+    def recognise(self, source: Source) -> bool:
+        """See `Container.recognise`."""
+        return kind_of(source.peek(0, HEAD), source.size) in {"gzip", "bz2", "xz", "zlib", *_TOLD}
+
+    def read(self, source: Source, limits: Limits) -> Reading:
+        """See `Container.read`."""
+        kind = kind_of(source.peek(0, HEAD), source.size)
+        if kind in _TOLD:
+            raise Malformed(f"{_TOLD[kind]}: decompress it first, then judge what comes out", offset=0)
+        make, errors, many = _decompressor(kind)
+        try:
+            data = _inflate(source, make, many, limits)
+        except (Malformed, LimitExceeded):
+            raise
+        except errors as error:
+            raise Malformed(f"{kind} data does not decompress: {error}", offset=0) from error
+        extent = Extent(0, source.size, len(data), stored=False)
+        yield Nested("", extent, data, main=True)
+        return Layout(metadata={"compression": kind})
+
+
+def _decompressor(kind: str) -> tuple[Callable[[], Any], tuple[type[Exception], ...], bool]:
+    """How to make a decompressor of `kind`, what it raises, and whether one stream may follow another."""
+    try:
+        if kind == "bz2":
+            import bz2
+
+            return bz2.BZ2Decompressor, (OSError, ValueError, EOFError), True
+        if kind == "xz":
+            import lzma
+
+            return (
+                lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY),
+                (lzma.LZMAError, ValueError, EOFError, MemoryError),
+                True,
+            )
+    except ImportError as error:
+        raise Malformed(f"{kind}-compressed, and this Python was built without {kind}: decompress it first") from error
+    return (lambda: _Zlib(31)) if kind == "gzip" else (lambda: _Zlib(15)), (zlib.error,), kind == "gzip"
+
+
+def _inflate(source: Source, make: Callable[[], Decompressor], many: bool, limits: Limits) -> bytes:
+    """All streams of `source`, one after the other when there may be `many`; zeros may then pad each."""
+    parts: list[bytes] = []
+    total = at = 0
+    decompressor: Decompressor | None = make()
+    pending = b""
+    while True:
+        if not pending and (decompressor is None or decompressor.needs_input):
+            if at == source.size:
+                if decompressor is None:
+                    return b"".join(parts)
+                raise Malformed("truncated: the compressed data goes on behind the end of the file", offset=at)
+            pending = source.read(at, min(_READ, source.size - at))
+            at += len(pending)
+        if decompressor is None:
+            pending = pending.lstrip(b"\0") if many else pending
+            if not pending:
+                continue
+            if not many:
+                raise Malformed("bytes follow the compressed data", offset=at - len(pending))
+            decompressor = make()
+        data = decompressor.decompress(pending, _READ)
+        pending = b""
+        total += len(data)
+        if total > limits.inflated_bytes:
+            raise LimitExceeded(f"the file inflates to more than {limits.inflated_bytes} bytes", limit="inflated_bytes")
+        if total > _RATIO_FREE and total > at * limits.inflation_ratio:
+            raise LimitExceeded(
+                f"the file inflates to more than {limits.inflation_ratio} times its length", limit="inflation_ratio"
+            )
+        parts.append(data)
+        if decompressor.eof:
+            pending = decompressor.unused_data
+            decompressor = None

@@ -1,0 +1,180 @@
+"""The safetensors format: a length, a JSON header that describes every byte, the bytes.
+
+Accepts what the safetensors library accepts, less repeated keys, unknown fields and types that torch has no name for.
+Reads the header, never a tensor. Knows no pickle: there is none.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+
+from safeload.containers.interface import Layout, Reading, Tensor
+from safeload.containers.sniff import HEAD, is_safetensors
+from safeload.document import Extent
+from safeload.dtypes import BITS
+from safeload.errors import LimitExceeded, Malformed
+from safeload.findings import Finding, Severity, Verdict
+from safeload.limits import Limits
+from safeload.source import Source
+
+DTYPES = {
+    "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32",
+    "U64": "uint64", "I64": "int64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
+    "C64": "complex64",
+    "F8_E5M2": "float8_e5m2", "F8_E4M3": "float8_e4m3fn", "F8_E8M0": "float8_e8m0fnu",
+    "F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2FNUZ": "float8_e5m2fnuz",
+    "F4": "float4_e2m1fn_x2",
+}  # fmt: skip
+"""The format's names of element types, and torch's. F6_E2M3 and F6_E3M2 are not in torch."""
+
+# One file with a wrong writer has the same fault in every tensor: a few tell it all.
+_ENOUGH = 20
+
+
+class _Repeated(Exception):
+    """A JSON object holds one key twice."""
+
+
+class Safetensors:
+    """See the module."""
+
+    name = "safetensors"
+
+    def recognise(self, source: Source) -> bool:
+        """See `Container.recognise`."""
+        return is_safetensors(source.peek(0, HEAD))
+
+    def read(self, source: Source, limits: Limits) -> Reading:
+        """See `Container.read`. After a finding the Layout is empty: nothing of such a file is to be loaded."""
+        raw, start = _raw_header(source, limits)
+        try:
+            header = _parsed(raw)
+        except _Repeated as error:
+            yield _finding("duplicate-key", f"the header holds the key {str(error)[:200]!r} twice", "")
+            return Layout(root="dict")
+        metadata = header.pop("__metadata__", {})
+        if len(header) > limits.tensors:
+            raise LimitExceeded(f"the header describes {len(header)} tensors", limit="tensors", offset=8)
+        count = 0
+        if type(metadata) is not dict or not all(type(value) is str for value in metadata.values()):
+            yield _finding("metadata", "__metadata__ must map texts to texts", "")
+            metadata = {}
+            count = 1
+        tensors: list[Tensor] = []
+        extents: dict[str, Extent] = {}
+        for part in _entries(header, start, source.size - start):
+            if isinstance(part, Finding):
+                count += 1
+                yield part
+                if count >= _ENOUGH:
+                    break
+            else:
+                tensors.append(part[0])
+                extents[part[0].name] = part[1]
+        if not count:
+            hole = _uncovered(extents, start, source.size)
+            if hole is not None:
+                count = 1
+                yield hole
+        if count:
+            return Layout(root="dict")
+        yield from tensors
+        return Layout(extents, metadata=metadata, root="dict")
+
+
+def _raw_header(source: Source, limits: Limits) -> tuple[bytes, int]:
+    """The header's bytes, and where the data starts."""
+    length = int.from_bytes(source.read(0, 8), "little")
+    if length > limits.header_bytes:
+        raise LimitExceeded(f"a safetensors header of {length} bytes", limit="header_bytes", offset=0)
+    if length > source.size - 8:
+        raise Malformed(
+            f"truncated: the safetensors header needs {length} bytes and {source.size - 8} are left", offset=0
+        )
+    return source.read(8, length), 8 + length
+
+
+def _parsed(raw: bytes) -> dict[str, object]:
+    """The header as JSON. Raises Malformed, and _Repeated for an object with one key twice."""
+    if raw[:1] != b"{":
+        raise Malformed("a safetensors header must start with {", offset=8)
+    try:
+        # Never json.loads(bytes): it guesses UTF-16 and UTF-32, which the format does not know.
+        header = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_repeats, parse_constant=_no_constant)
+        if b"\\u" in raw:
+            # Half of a surrogate pair is a str to Python and an error to every other reader.
+            json.dumps(header, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"the safetensors header is no JSON: {str(error)[:200]}", offset=8) from error
+    if type(header) is not dict:
+        raise Malformed("the safetensors header is no JSON object", offset=8)
+    return header
+
+
+def _no_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """SECURITY: the library keeps the last of two equal keys without a word, other readers keep the first."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        seen: set[str] = set()
+        raise _Repeated(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
+    return result
+
+
+def _no_constant(text: str) -> object:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _entries(header: dict[str, object], start: int, room: int) -> Iterator[tuple[Tensor, Extent] | Finding]:
+    """One Tensor with its Extent, or what is wrong with it, for each entry of the header."""
+    for name, entry in header.items():
+        if type(entry) is not dict or entry.keys() != {"dtype", "shape", "data_offsets"}:
+            yield _finding("field", "an entry must have exactly dtype, shape and data_offsets", name)
+            continue
+        dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+        if type(dtype) is not str or dtype not in DTYPES:
+            yield _finding("dtype", f"the type {str(dtype)[:40]!r} is not known", name)
+            continue
+        # bool is an int to isinstance, and true is no length.
+        if type(shape) is not list or not all(type(n) is int and 0 <= n < 1 << 63 for n in shape) or len(shape) > 64:
+            yield _finding("shape", "the shape must be a list of at most 64 whole numbers", name)
+            continue
+        if type(offsets) is not list or len(offsets) != 2 or not all(type(n) is int for n in offsets):
+            yield _finding("offsets", "data_offsets must be two whole numbers", name)
+            continue
+        begin, end = offsets
+        if not 0 <= begin <= end <= room:
+            yield _finding("offsets", f"the bytes {begin} to {end} do not lie in the {room} bytes of the file", name)
+            continue
+        kind = DTYPES[dtype]
+        if dtype == "F4":
+            # Two to a byte: torch's type holds pairs, along the last dimension.
+            if not shape or shape[-1] % 2:
+                yield _finding("shape", "4-bit values must come in pairs along the last dimension", name)
+                continue
+            shape = [*shape[:-1], shape[-1] // 2]
+        if math.prod(shape) * BITS[kind] != (end - begin) * 8:
+            yield _finding("shape", f"shape and type do not fill the bytes {begin} to {end}", name)
+            continue
+        yield Tensor(name, kind, tuple(shape), name), Extent(start + begin, end - begin, end - begin)
+
+
+def _uncovered(extents: dict[str, Extent], start: int, size: int) -> Finding | None:
+    """The finding when the tensors do not cover the data from end to end, each byte once."""
+    at = start
+    for name, extent in sorted(extents.items(), key=lambda item: (item[1].offset, item[1].length)):
+        if extent.offset != at:
+            word = "share bytes" if extent.offset < at else "leave bytes between them"
+            return _finding("offsets", f"two tensors {word} (at offset {min(at, extent.offset)})", name)
+        at += extent.length
+    return None if at == size else _finding("offsets", f"{size - at} bytes after the last tensor belong to none", "")
+
+
+def _finding(what: str, message: str, tensor: str) -> Finding:
+    return Finding(
+        f"safetensors-{what}", Verdict.UNJUDGED, Severity.MEDIUM,
+        f"{message} (tensor {tensor[:200]!r})" if tensor else message,
+        "write the file again with a current safetensors library",
+        offset=8,
+    )  # fmt: skip

@@ -1,0 +1,251 @@
+"""What kind of file the first bytes belong to. Content only: a file's name is never asked.
+
+A recogniser may be wrong in one direction only. It may say "pickle" of a text (the machine then decides), it must not
+say "text" or "image" of bytes that CPython would run as a pickle: a folder scan skips those kinds. So each kind that
+may be skipped is given only after `may_be_pickle` said no. Reads no file, knows no meaning of an opcode.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+
+HEAD = 4096
+"""Number of first bytes that `kind_of` wants."""
+
+# Formats that their loaders choose by these bytes, and which a reader of ours or a diagnosis then takes. None of them
+# is ever skipped, so being wrong here means unjudged, never unseen.
+_STRONG: tuple[tuple[bytes, str], ...] = (
+    (b"PK\x03\x04", "zip"), (b"PK\x05\x06", "zip"), (b"PK\x07\x08", "zip"),
+    (b"\x93NUMPY", "npy"),
+    (b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\x00", "xz"), (b"\x5d\x00\x00", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x04\x22\x4d\x18", "lz4"), (b"ZF0x", "zfile"),
+    (b"version https://git-lfs.github.com/spec/v1", "lfs-pointer"),
+    (b"\x89HDF\r\n\x1a\n", "hdf5"), (b"GGUF", "gguf"), (b"PAR1", "parquet"), (b"SQLite format 3\x00", "sqlite"),
+    (b"\x04\x00\x00\x00\x01\x00\x00\x00\x03\x00\x00\x00V 1", "torch7"), (b"4\n1\n3\nV 1\n", "torch7"),
+    (b"\x03\x00\x00\x00\x01\x00\x00\x00", "torch7"),
+    (b"\x7fELF", "elf"), (b"MZ\x90\x00", "pe"), (b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "rar"),
+    (b"Salted__", "encrypted"), (b"age-encryption.org/v1\n", "encrypted"), (b"-----BEGIN PGP MESSAGE", "encrypted"),
+)  # fmt: skip
+
+# Kinds that a folder scan may skip.
+_HARMLESS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x89PNG\r\n\x1a\n", "image"), (0, b"\xff\xd8\xff", "image"), (0, b"GIF87a", "image"), (0, b"GIF89a", "image"),
+    (0, b"II*\x00", "image"), (0, b"MM\x00*", "image"), (0, b"8BPS\x00\x01", "image"),
+    (0, b"\x00\x00\x01\x00", "image"), (8, b"WEBP", "image"), (4, b"ftypavif", "image"), (4, b"ftyphei", "image"),
+    (0, b"\x00\x01\x00\x00\x00", "font"), (0, b"OTTO\x00", "font"), (0, b"wOFF", "font"), (0, b"wOF2", "font"),
+    (0, b"ttcf\x00", "font"), (0, b"true\x00", "font"),
+    (8, b"WAVE", "audio"), (0, b"ID3", "audio"), (0, b"\xff\xfb", "audio"), (0, b"fLaC", "audio"),
+    (0, b"OggS", "audio"),
+    (4, b"ftyp", "video"), (0, b"\x1a\x45\xdf\xa3", "video"), (8, b"AVI ", "video"), (0, b"FLV\x01", "video"),
+    (0, b"%PDF-", "pdf"),
+)  # fmt: skip
+
+# How many operand bytes follow each opcode: n bytes, a length prefix of -n bytes, or "1"/"2" lines. From CPython's
+# Modules/_pickle.c; only where operands end, nothing of what they mean.
+_FIXED = dict.fromkeys(b"(.012N)l]}tdaesuobRQ\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x94\x97\x98", 0)
+_FIXED |= {0x80: 1, 0x82: 1, 0x83: 2, 0x84: 4, 0x95: 8, **dict.fromkeys(b"Khq", 1), 0x4D: 2, 0x47: 8}
+_FIXED |= dict.fromkeys(b"Jjr", 4)
+_PREFIXED = {0x54: 4, 0x58: 4, 0x42: 4, 0x55: 1, 0x43: 1, 0x8A: 1, 0x8B: 4, 0x8C: 1, 0x8D: 8, 0x8E: 8, 0x96: 8}
+_LINES = dict.fromkeys(b"ILFSVPpg", 1) | {0x63: 2, 0x69: 2}
+_NEEDS_MARK = frozenset(b"1lteduoi\x90\x91")
+_NEEDS_VALUE = frozenset(b".02asRbQpqr\x81\x85\x86\x87\x92\x93\x94\x98")
+_NEEDS_MEMO = frozenset(b"ghj")
+_EFFECT = frozenset(b"cioRb\x81\x92\x93\x82\x83\x84")
+_PUSHES_NOTHING = frozenset(b"(.0absuepqr\x80\x90\x94\x95\x98")
+_NUMBER = re.compile(rb"\s*[-+]?(\d|\.\d|inf|nan|_)", re.IGNORECASE)
+
+
+def kind_of(head: bytes, size: int | None = None) -> str:
+    """The kind of the file that starts with `head`, its first 4096 bytes (fewer when the file is shorter).
+
+    `size` is the file's length when known; it lets more texts be told from pickles. Returns one of: pickle, zip, gzip,
+    bz2, xz, zstd, lz4, zlib, zfile, tar, npy, safetensors, text, json, python, image, font, html, lfs-pointer, torch7,
+    hdf5, elf, pe, sqlite, onnx, tflite, gguf, parquet, audio, video, pdf, 7z, rar, encrypted, empty, unknown.
+    """
+    if not head:
+        return "empty"
+    for magic, kind in _STRONG:
+        if head.startswith(magic):
+            return kind
+    if head.startswith(b"BZh") and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):
+        return "bz2"
+    if is_tar_header(head[:512]):
+        return "tar"
+    if is_safetensors(head):
+        return "safetensors"
+    if head[0] == 0x78 and len(head) > 1 and int.from_bytes(head[:2], "big") % 31 == 0 and not head[1] & 0x20:
+        return "zlib"
+    if head[4:8] == b"TFL3":
+        return "tflite"
+    # A protobuf: ir_version (field 1), then the producer's name, a domain or the graph.
+    if head[0] == 8 and head[1:2] < b"\x20" and head[2:3] in (b"\x12", b"\x1a", b"\x3a"):
+        return "onnx"
+    # SECURITY: the kinds below may be skipped by a folder scan. This check stands before them: "GIF89a" is also a valid
+    # pickle opcode with its operand, and a payload can follow it.
+    if (head[0] == 0x80 and head[1:2] < b"\x10") or may_be_pickle(head, size):
+        return "pickle"
+    for at, magic, kind in _HARMLESS:
+        if head.startswith(magic, at):
+            return kind
+    return _text_kind(head)
+
+
+def may_be_pickle(head: bytes, size: int | None = None) -> bool:
+    """Whether CPython could run `head` as a pickle up to STOP or a first effect. Errs towards True.
+
+    False is certain: before anything could be imported or called, there stands a byte that is no opcode, an operand
+    beyond the end, a number or string that does not parse, or an opcode that needs what nothing before it made.
+    """
+    return _first_event(head, size) != "error"
+
+
+def may_have_effect(head: bytes, size: int | None = None) -> bool:
+    """As `may_be_pickle`, but False too when the pickle certainly ends before it could import or call anything."""
+    return _first_event(head, size) not in {"error", "stop"}
+
+
+def _first_event(head: bytes, size: int | None) -> str:
+    """What happens first when `head` is run: "error", "stop", "effect", or "unknown" when `head` ends before any."""
+    if size is None and len(head) < HEAD:
+        size = len(head)
+    at = 0
+    pushed = marked = memoed = False
+    while at < len(head):
+        op = head[at]
+        if (op in _NEEDS_MARK and not marked) or (op in _NEEDS_MEMO and not memoed):
+            return "error"
+        # A mark counts as a value: POP takes one away, and what looks at the stack under it is for the machine to say.
+        if op in _NEEDS_VALUE and not (pushed or marked):
+            return "error"
+        end = _operand_end(head, at, op, size)
+        if end is None:
+            return "unknown"
+        if end < 0:
+            return "error"
+        if op in _EFFECT or op == 0x2E:
+            return "stop" if op == 0x2E else "effect"
+        memoed = memoed or op in b"pqr\x94"
+        marked = marked or op == 0x28
+        pushed = pushed or op not in _PUSHES_NOTHING
+        at = end
+    return "unknown" if size is None or size > len(head) else "error"
+
+
+def _operand_end(head: bytes, at: int, op: int, size: int | None) -> int | None:
+    """Offset behind the operands of the opcode at `at`; None when `head` cannot tell, -1 when no pickle has this."""
+    end: int | None = at + 1
+    if op in _FIXED:
+        end = at + 1 + _FIXED[op]
+        if op == 0x80 and head[at + 1 : at + 2] >= b"\x10":
+            return -1
+    elif op in _PREFIXED:
+        start = at + 1 + _PREFIXED[op]
+        if start > len(head):
+            return None if size is None or start <= size else -1
+        end = start + int.from_bytes(head[at + 1 : start], "little")
+    elif op in _LINES:
+        end = _lines_end(head, at, op)
+        if end is None or end < 0:
+            return end
+    else:
+        return -1
+    if size is not None and end > size:
+        return -1
+    return end
+
+
+def _lines_end(head: bytes, at: int, op: int) -> int | None:
+    """As `_operand_end`, for opcodes whose operands are lines of text."""
+    end = at + 1
+    complete = True
+    for _ in range(_LINES[op]):
+        newline = head.find(b"\n", end)
+        complete = newline >= 0
+        end = newline + 1 if complete else len(head)
+        if not complete:
+            break
+    line = head[at + 1 : end]
+    if op in b"ILFpg" and not _NUMBER.match(line) and (complete or line.strip()):
+        return -1
+    if op == 0x53 and not line.lstrip(b" \t").startswith((b"'", b'"')) and (complete or line.strip()):
+        return -1
+    # A module's name with a NUL, or that is no UTF-8, is refused before it is looked for.
+    if op in b"ci" and complete and (b"\0" in line or not _is_utf8(line)):
+        return -1
+    # Without its newline a line may go on behind the head; at the end of the file versions of CPython differ.
+    return end if complete else None
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def is_tar_header(block: bytes) -> bool:
+    """Whether `block` (512 bytes) is a tar header by its checksum: the only thing that `tarfile` asks for.
+
+    SECURITY: torch.load tries `tarfile` on every file that is no zip. A header without the word "ustar" is one to it.
+    """
+    if len(block) < 512:
+        return False
+    told = _tar_number(block[148:156])
+    rest = block[:148] + b" " * 8 + block[156:]
+    unsigned = sum(rest)
+    return told in (unsigned, unsigned - 256 * sum(byte > 127 for byte in rest))
+
+
+def _tar_number(field: bytes) -> int | None:
+    """A number as lenient as `tarfile.nti` reads it: octal text up to a NUL, or base 256 after 0x80 or 0xff."""
+    if field[0] in (0x80, 0xFF):
+        return int.from_bytes(field[1:], "big") - (256 ** (len(field) - 1) if field[0] == 0xFF else 0)
+    try:
+        return int(field.split(b"\0")[0].decode("ascii").strip() or "0", 8)
+    except ValueError:
+        return None
+
+
+def is_safetensors(head: bytes) -> bool:
+    """Whether `head` starts with a safetensors header: a small little-endian length, then a JSON object."""
+    length = int.from_bytes(head[:8], "little")
+    return len(head) > 8 and 2 <= length <= 1 << 32 and head[8:40].lstrip(b" \t\r\n").startswith(b"{")
+
+
+def _text_kind(head: bytes) -> str:
+    """html, json, python or text when `head` decodes as one; otherwise unknown."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        try:
+            head = head[: len(head) & ~1].decode("utf-16").encode("utf-8", "ignore")
+        except UnicodeDecodeError:
+            return "unknown"
+    # A multi-byte character may be cut at the end of the head.
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        text = decoder.decode(head.removeprefix(b"\xef\xbb\xbf"), final=len(head) < HEAD)
+    except UnicodeDecodeError:
+        return "unknown"
+    if re.search(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]", text):
+        return "unknown"
+    start = text.lstrip()[:200].lower()
+    if re.match(r"(<!--.*?-->\s*)?<(!doctype html|html|head|body|script)\b", start, re.DOTALL):
+        return "html"
+    if start.startswith(("{", "[")) and _looks_like_json(text):
+        return "json"
+    if re.match(r"#!.*python", start) or re.search(r"^(import|from|def|class|async def) ?\w+", text, re.MULTILINE):
+        return "python"
+    return "text"
+
+
+def _looks_like_json(text: str) -> bool:
+    """Whether `text` is JSON, or its beginning. Never decides anything but the word used in a report."""
+    if len(text) < HEAD // 4:
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            return False
+        return True
+    return bool(re.match(r'\s*(\{\s*("|\})|\[\s*(["\d\-\[{tfn]|\]))', text))

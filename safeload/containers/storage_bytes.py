@@ -1,0 +1,27 @@
+"""The bytes of one storage, inflated when they are compressed. The one reader of storage contents below the loader."""
+
+from __future__ import annotations
+
+import zlib
+
+from safeload.document import Extent
+from safeload.errors import LimitExceeded, Malformed
+from safeload.source import Source
+
+
+def storage_bytes(source: Source, extent: Extent, most: int) -> bytes:
+    """Exactly `extent.size` bytes; raises LimitExceeded past `most`, Malformed when deflate does not give them."""
+    if extent.size > most:
+        raise LimitExceeded(f"a storage of {extent.size} bytes has to be read", limit="validated_bytes")
+    raw = source.read(extent.offset, extent.length)
+    if extent.stored:
+        return raw
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        # SECURITY: bounded by the size that the directory announced, never by what the stream would give.
+        data = inflater.decompress(raw, extent.size + 1)
+    except zlib.error as error:
+        raise Malformed(f"a compressed storage does not inflate: {error}", offset=extent.offset) from error
+    if len(data) != extent.size or not inflater.eof:
+        raise Malformed(f"a compressed storage does not inflate to {extent.size} bytes", offset=extent.offset)
+    return data

@@ -1,0 +1,130 @@
+"""torch's file format before the zip (1.5 and earlier, and `_use_new_zipfile_serialization=False` today).
+
+Five pickles in a row, every one of which a load runs: magic number, protocol version, system info, the object, and the
+list of storage keys. Then, for each key in that order, its number of elements (int64, little-endian whatever the system
+info says) and its bytes. Mirrors torch/serialization.py `_legacy_load`. Reads the counts, never the bytes of a storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from safeload.containers.interface import Answer, Layout, Naming, PersistentStorage, Pickle, Reading
+from safeload.containers.remarks import trailing_bytes
+from safeload.containers.sniff import HEAD, may_be_pickle
+from safeload.document import Extent
+from safeload.dtypes import itemsize
+from safeload.errors import LimitExceeded, Malformed
+from safeload.findings import Finding, Severity, Verdict
+from safeload.limits import Limits
+from safeload.source import Source
+
+MAGIC = 0x1950A86A20F9469CFC6C
+PROTOCOL = 1001
+
+_BINARY = MAGIC.to_bytes(10, "little")
+_TEXT = str(MAGIC).encode()
+# PROTO, FRAME and the opcode of the number come before it; text forms are found by their digits.
+_NEAR = 64
+
+
+def starts_with_magic(head: bytes) -> bool:
+    """Whether the first pickle of `head` is the magic number, in any form that a pickler writes.
+
+    Another spelling of the same number is left to the bare pickle reader, to which everything behind it is unjudged.
+    """
+    return (_BINARY in head[:_NEAR] or _TEXT in head[:_NEAR]) and may_be_pickle(head)
+
+
+class TorchLegacy:
+    """See the module."""
+
+    name = "torch-legacy"
+
+    def recognise(self, source: Source) -> bool:
+        """See `Container.recognise`."""
+        return starts_with_magic(source.peek(0, HEAD))
+
+    def read(self, source: Source, limits: Limits) -> Reading:
+        """See `Container.read`. Stops early, with an empty Layout, at a stream that was not understood."""
+        at = 0
+        for role, wanted in (("magic number", MAGIC), ("protocol version", PROTOCOL), ("system info", None)):
+            answer = yield _stream(role, at, source.size)
+            if answer is None or answer.end is None:
+                return Layout()
+            if wanted is not None and (type(answer.value) is not int or answer.value != wanted):
+                raise Malformed(f"torch file with another {role} than {wanted:#x}", offset=at)
+            at = answer.end
+        answer = yield Pickle("object", at, source.size, main=True, naming=Naming.STORAGES, encoding="utf-8")
+        if answer is None or answer.end is None:
+            return Layout()
+        named, at = answer.storages, answer.end
+        answer = yield _stream("storage keys", at, source.size)
+        if answer is None or answer.end is None:
+            return Layout()
+        keys, finding = _checked_keys(answer, named, at, limits)
+        if finding is not None:
+            yield finding
+        if keys is None:
+            return Layout()
+        storages, at = _extents(source, answer.end, keys, named)
+        if at < source.size:
+            yield trailing_bytes(at, source.size - at, "the last storage")
+        return Layout(storages)
+
+
+def _stream(role: str, start: int, end: int) -> Pickle:
+    return Pickle(role, start, end, naming=Naming.NOTHING, encoding="utf-8")
+
+
+def _checked_keys(
+    answer: Answer, named: Mapping[str, PersistentStorage], at: int, limits: Limits
+) -> tuple[list[str] | None, Finding | None]:
+    """The storage keys if they are a list of exactly what the object named, else None; and what is to say of them."""
+    keys = answer.value
+    if type(keys) is not list or not all(type(key) is str for key in keys):
+        raise Malformed("the fifth pickle of a torch file must be its list of storage keys", offset=at)
+    if len(keys) > limits.tensors:
+        raise LimitExceeded(f"the file lists {len(keys)} storages", limit="tensors", offset=at)
+    unique = set(keys)
+    missing = sorted(named.keys() - unique)
+    if missing:
+        # SECURITY: torch accepts this. The tensors then show uninitialised memory of the loading process, and may be
+        # resized to any length.
+        return None, Finding(
+            "storage-keys", Verdict.DANGEROUS, Severity.HIGH,
+            f"{len(missing)} storages are named by the object and absent from the list of stored ones: torch fills"
+            " such tensors with whatever its memory holds",
+            "do not load this file; ask its author for an intact one",
+            offset=at, stream=4, evidence=", ".join(missing[:8])[:200],
+        )  # fmt: skip
+    if len(unique) < len(keys) or unique - named.keys():
+        return None, Finding(
+            "storage-keys", Verdict.UNJUDGED, Severity.MEDIUM,
+            "the list of stored storages repeats keys or holds keys that the object does not name",
+            "save the checkpoint again with torch.save",
+            offset=at, stream=4, evidence=", ".join(sorted(unique - named.keys())[:8])[:200],
+        )  # fmt: skip
+    return keys, None
+
+
+def _extents(
+    source: Source, at: int, keys: list[str], named: Mapping[str, PersistentStorage]
+) -> tuple[dict[str, Extent], int]:
+    """Where each storage lies, and where the last one ends."""
+    storages: dict[str, Extent] = {}
+    for key in keys:
+        if source.size - at < 8:
+            raise Malformed(f"truncated: the file ends before the length of storage {key!r}", offset=at)
+        count = int.from_bytes(source.read(at, 8), "little", signed=True)
+        storage = named[key]
+        # An untyped storage counts bytes.
+        size = count * (1 if storage.dtype is None else itemsize(storage.dtype))
+        if size != storage.nbytes:
+            raise Malformed(f"storage {key!r} has {size} bytes where the object says {storage.nbytes}", offset=at)
+        at += 8
+        if not 0 <= size <= source.size - at:
+            raise Malformed(f"truncated: storage {key!r} needs {size} bytes and {source.size - at} are left", offset=at)
+        storages[key] = Extent(at, size, size)
+        at += size
+    return storages, at

@@ -1,0 +1,160 @@
+"""What `torch.save` writes since 1.6: a zip with one folder, `data.pkl` in it, and one stored member per storage.
+
+Names the storages without reading a byte of them, and hands every other member on: a pickle hidden beside `data.pkl` is
+judged like `data.pkl`. Knows no opcode. TorchScript archives have their own reader.
+
+Layout: torch/serialization.py (`_save`, `_load`) and caffe2/serialize/inline_container.cc of torch 2.13.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+from safeload.containers.interface import Layout, Naming, Reading, Storages
+from safeload.containers.zip_directory import read_directory
+from safeload.containers.zip_entry import Entry
+from safeload.containers.zip_flavour import TORCH, flavour
+from safeload.containers.zip_members import Members, files, findings_of
+from safeload.document import Extent
+from safeload.limits import Limits
+from safeload.source import Source
+
+RECORDS: Mapping[str, re.Pattern[bytes]] = {
+    "byteorder": re.compile(rb"little|big"),
+    "version": re.compile(rb"\d{1,9}\s?"),
+    ".data/version": re.compile(rb"\d{1,9}\s?"),
+    ".format_version": re.compile(rb"\d{1,9}"),
+    ".storage_alignment": re.compile(rb"\d{1,9}"),
+    ".data/serialization_id": re.compile(rb"[\x20-\x7e]*"),
+}
+"""What torch writes beside pickle and storages, and all that may stand there."""
+
+_NOTHING = nullcontext()
+_MOST = 1000
+"""Bytes of a record; the longest that torch writes has 40."""
+
+
+@dataclass(slots=True)
+class Archive:
+    """The members of a torch archive, sorted by what torch takes them for.
+
+    storages  folder below the archive's own ("data") -> storage key -> extent
+    pickles   relative name -> entry, for names that end in .pkl or _pkl
+    others    everything to be judged by content
+    records   relative name -> text
+    """
+
+    folder: str
+    storages: dict[str, dict[str, Extent]] = field(default_factory=dict)
+    pickles: list[tuple[str, Entry]] = field(default_factory=list)
+    others: list[tuple[str, Entry]] = field(default_factory=list)
+    records: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def big_endian(self) -> bool:
+        """Whether the storages hold big-endian values."""
+        return self.records.get("byteorder") == "big"
+
+
+class TorchZip:
+    """See the module."""
+
+    name = TORCH
+
+    def recognise(self, source: Source) -> bool:
+        """See `Container.recognise`."""
+        return flavour(source) == TORCH
+
+    def read(self, source: Source, limits: Limits) -> Reading:
+        """See `Container.read`."""
+        directory = read_directory(source, limits)
+        yield from directory.findings
+        members = Members(source, limits)
+        archive = sort_members(directory.entries, members, frozenset({"data"}))
+        yield from members.notes.take()
+        storages = archive.storages.get("data", {})
+        yield Storages(storages, archive.big_endian)
+        # SECURITY: every member that torch could take for data.pkl is judged as one; which of several it takes depends
+        # on the order of its sort.
+        found = False
+        for relative, entry in archive.pickles:
+            if relative.casefold() == "data.pkl":
+                yield from members.pickle(entry, "object", main=not found, naming=Naming.STORAGES)
+                found = True
+        if not found:
+            members.notes.add("torch-zip-no-pickle", f"the archive {archive.folder!r:.200} has no data.pkl to load")
+        for relative, entry in archive.pickles + archive.others:
+            if relative.casefold() != "data.pkl":
+                yield from members.by_content(entry, "stream", Naming.STORAGES)
+        yield from findings_of(members.notes)
+        return Layout(storages, archive.big_endian, archive.records)
+
+
+def sort_members(entries: tuple[Entry, ...], members: Members, tensor_folders: frozenset[str]) -> Archive:
+    """Sort the members as torch would find them: by their name below the folder of the first one, in any case.
+
+    `tensor_folders` are those whose members with a number for a name are storages.
+    """
+    folder, slash, _ = entries[0].name.partition("/") if entries else ("", "", "")
+    archive = Archive(folder)
+    start = folder + slash
+    length = len(start)
+    for entry in files(entries):
+        if not slash or not entry.name.startswith(start):
+            _outside(entry, archive, members)
+            continue
+        relative = entry.name[length:]
+        place, _, key = relative.rpartition("/")
+        if place in tensor_folders and key.isdecimal() and key.isascii():
+            if entry.readable:
+                with members.noting(entry) if entry.method else _NOTHING:
+                    archive.storages.setdefault(place, {}).setdefault(key, members.extent(entry))
+            continue
+        # SECURITY: torch's lookup ignores case: "DATA.PKL" is the data.pkl that it loads, and others do not see.
+        known = relative.casefold()
+        if known != relative and (known == "data.pkl" or known in RECORDS or place.casefold() in tensor_folders):
+            members.notes.add(
+                "torch-zip-name-case",
+                "torch finds this member by a name in other case; readers that compare exactly do not see it",
+                member=entry.name,
+                offset=entry.header,
+            )
+        if known in RECORDS:
+            _record(entry, known, archive, members)
+        elif known.endswith("pkl"):
+            archive.pickles.append((relative, entry))
+        else:
+            archive.others.append((relative, entry))
+    return archive
+
+
+def _outside(entry: Entry, archive: Archive, members: Members) -> None:
+    """A member outside the archive's folder: torch refuses the file, other programs find the member."""
+    members.notes.add(
+        "torch-zip-outside-folder",
+        f"the member lies outside the folder {archive.folder!r:.200} of the archive: torch refuses such a file",
+        member=entry.name,
+        offset=entry.header,
+    )
+    archive.others.append((entry.name, entry))
+
+
+def _record(entry: Entry, known: str, archive: Archive, members: Members) -> None:
+    """Keep the text of a small record that torch writes, if it has the form that torch writes."""
+    content = members.content_or_none(entry, _MOST, "inflated_bytes") if entry.size <= _MOST else b"\0"
+    if content is None:
+        return
+    if RECORDS[known].fullmatch(content):
+        archive.records.setdefault(known, content.decode("ascii").strip())
+        return
+    members.notes.add(
+        "torch-zip-record",
+        "the record does not hold what torch writes there",
+        member=entry.name,
+        offset=entry.data,
+        evidence=repr(content[:100]),
+    )
+    archive.others.append((known, entry))

@@ -1,0 +1,232 @@
+"""The contents of zip members: inflating them within bounds, checking them, and judging each by what it holds.
+
+The zip readers share this file. It turns a member into the part that the scanner should see: a pickle, a file of
+its own, nothing for text, or a finding for what nobody understands. A member's name never makes it harmless.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from safeload.containers.interface import Answer, Naming, Nested, Part, Pickle
+from safeload.containers.remarks import trailing_bytes
+from safeload.containers.sniff import HEAD, kind_of
+from safeload.containers.zip_entry import STORED, Entry
+from safeload.containers.zip_rules import Notes
+from safeload.document import Extent
+from safeload.errors import LimitExceeded, Malformed
+from safeload.findings import Finding
+from safeload.limits import Limits
+from safeload.source import Source
+
+Parts = Generator[Part, Answer | None, None]
+
+SILENT = frozenset({"text", "json", "python", "html", "image", "font", "audio", "video", "pdf", "empty"})
+"""Kinds on which every unpickler fails before its first effect, and which nothing here runs."""
+
+_NATIVE = frozenset({"elf", "pe"})
+_ALWAYS = 1 << 20
+# All members of one archive together may inflate to this even when they are highly compressed.
+_ALWAYS_TOGETHER = 64 << 20
+_MOST_SOURCE = 16 << 20
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+# Pickles in a row in one member; more than a hundred is an attack on patience.
+_STREAMS = 100
+
+
+class Members:
+    """Bounded access to the members of one archive. Raises Malformed or LimitExceeded for one member at a time."""
+
+    __slots__ = ("_inflated", "_limits", "_source", "notes")
+
+    def __init__(self, source: Source, limits: Limits) -> None:
+        self._source = source
+        self._limits = limits
+        self._inflated = 0
+        self.notes = Notes()
+
+    def extent(self, entry: Entry) -> Extent:
+        """Where the member lies; LimitExceeded when it would inflate beyond the limits."""
+        if entry.method == STORED:
+            return Extent(entry.data, entry.length, entry.size)
+        self._allow(entry)
+        return Extent(entry.data, entry.length, entry.size, stored=False)
+
+    def head(self, entry: Entry) -> bytes:
+        """The first bytes of the member's content, enough to tell its kind."""
+        if entry.method == STORED:
+            return self._source.read(entry.data, min(entry.size, HEAD))
+        raw = self._source.read(entry.data, min(entry.length, 2 * HEAD))
+        try:
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(raw, HEAD)
+        except zlib.error as error:
+            raise Malformed(f"the member does not inflate: {error}", offset=entry.data) from error
+
+    def content(self, entry: Entry, most: int | None = None, limit: str = "inflated_bytes") -> bytes:
+        """The whole content, of at most `most` bytes (the limit named `limit`)."""
+        if most is not None and entry.size > most:
+            raise LimitExceeded(
+                f"the member {entry.name!r:.200} has {entry.size} bytes", limit=limit, offset=entry.data
+            )
+        if entry.method == STORED:
+            return self._source.read(entry.data, entry.size)
+        self._allow(entry)
+        return self._inflate(entry)
+
+    def crc_agrees(self, entry: Entry, data: bytes) -> bool:
+        """Whether the checksum is right; 0 stands for a writer that was told not to compute it."""
+        return entry.crc in (0, zlib.crc32(data))
+
+    def _allow(self, entry: Entry) -> None:
+        """Compare the size that a compressed member announces with the limits."""
+        limits, size = self._limits, entry.size
+        if size > limits.inflated_bytes:
+            raise LimitExceeded(
+                f"the member {entry.name!r:.200} inflates to {size} bytes", limit="inflated_bytes", offset=entry.data
+            )
+        if size > _ALWAYS and size > entry.length * limits.inflation_ratio:
+            raise LimitExceeded(
+                f"the member {entry.name!r:.200} inflates {size // max(entry.length, 1)} times, to {size} bytes",
+                limit="inflation_ratio",
+                offset=entry.data,
+            )
+
+    def _inflate(self, entry: Entry) -> bytes:
+        """Inflate within the announced size."""
+        self._inflated += entry.size
+        if self._inflated > _ALWAYS_TOGETHER + self._limits.inflation_ratio * self._source.size:
+            raise LimitExceeded("the members inflate to too much together", limit="inflation_ratio", offset=entry.data)
+        # Deflate never makes anything longer than this; the rest would be read for nothing.
+        if entry.length > entry.size + entry.size // 100 + 1024:
+            raise Malformed("the compressed member is longer than its content", offset=entry.data)
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            # SECURITY: one byte more than announced, never all: what a member inflates to is the attacker's choice.
+            data = inflater.decompress(self._source.read(entry.data, entry.length), entry.size + 1)
+        except zlib.error as error:
+            raise Malformed(f"the member does not inflate: {error}", offset=entry.data) from error
+        if len(data) != entry.size or not inflater.eof or inflater.unused_data:
+            raise Malformed(
+                f"the member does not inflate to the {entry.size} bytes that the directory announces", offset=entry.data
+            )
+        return data
+
+    @contextmanager
+    def noting(self, entry: Entry) -> Iterator[None]:
+        """Turn what goes wrong with one member into a finding: the others are still judged."""
+        try:
+            yield
+        except LimitExceeded as error:
+            self.notes.add("zip-limit", error.message, member=entry.name, offset=entry.data)
+        except Malformed as error:
+            self.notes.add("zip-deflate", error.message, member=entry.name, offset=entry.data)
+
+    def _guarded(self, entry: Entry, parts: Parts) -> Parts:
+        """`parts`, with a finding in the place of a member that cannot be read."""
+        # What is encrypted or compressed otherwise has its finding from the directory.
+        if entry.readable:
+            with self.noting(entry):
+                yield from parts
+            yield from self.notes.take()
+
+    def pickle(self, entry: Entry, role: str, *, main: bool = False, naming: Naming = Naming.NOTHING) -> Parts:
+        """The member as a pickle of torch's."""
+        yield from self._guarded(entry, self._pickle(entry, role, main, naming))
+
+    def _pickle(self, entry: Entry, role: str, main: bool, naming: Naming) -> Parts:
+        data = self.content(entry, self._limits.pickle_bytes, "pickle_bytes")
+        if not self.crc_agrees(entry, data):
+            self.notes.add(
+                "zip-crc",
+                "the checksum of this pickle is wrong: torch loads it all the same, other readers refuse",
+                member=entry.name,
+                offset=entry.data,
+            )
+            yield from self.notes.take()
+        base = entry.data if entry.method == STORED else 0
+        start, end = base, base + entry.size
+        kept = None if entry.method == STORED else data
+        for index in range(_STREAMS):
+            answer = yield Pickle(
+                role if index == 0 else f"{role}, after its end",
+                start,
+                end,
+                member=entry.name,
+                data=kept,
+                base=base,
+                main=main and index == 0,
+                naming=naming,
+                encoding="utf-8",
+            )
+            stop = answer.end if answer is not None else None
+            if stop is None or not start < stop < end:
+                return
+            if index == 0:
+                # SECURITY: torch stops at STOP; a loader that reads on would run what follows.
+                yield trailing_bytes(stop - base, end - stop, "the end of the pickle", entry.name)
+            if kind_of(data[stop - base : stop - base + HEAD]) != "pickle":
+                return
+            start = stop
+
+    def by_content(self, entry: Entry, pickles: Literal["stream", "nested"], naming: Naming = Naming.NOTHING) -> Parts:
+        """The member as whatever it holds; pickles as streams of this file or as files of their own."""
+        if entry.size or entry.length:
+            yield from self._guarded(entry, self._by_content(entry, pickles == "stream", naming))
+
+    def _by_content(self, entry: Entry, stream: bool, naming: Naming) -> Parts:
+        kind = kind_of(self.head(entry), entry.size)
+        if kind in SILENT:
+            return
+        if kind == "pickle" and stream:
+            yield from self._pickle(entry, "extra member", False, naming)
+        elif kind in _NATIVE:
+            self.notes.add("zip-native-code", f"the member is a program ({kind})", member=entry.name, offset=entry.data)
+        elif kind == "unknown":
+            self.notes.add(
+                "zip-unknown-member",
+                "no format known here begins like this member",
+                member=entry.name,
+                offset=entry.data,
+            )
+        else:
+            yield self.nested(entry)
+
+    def nested(self, entry: Entry, *, main: bool = False) -> Nested:
+        """The member as a file of its own."""
+        extent = self.extent(entry)
+        return Nested(entry.name, extent, None if extent.stored else self.content(entry), main)
+
+    def is_source(self, entry: Entry) -> bool:
+        """Whether the member is Python source by its name and text through and through.
+
+        Source may begin like a text pickle ("class A:" is an import of module "lass A:"), so its first bytes do not
+        tell. Only for archives whose loader runs this member: there is a finding for it then.
+        """
+        if not entry.name.casefold().endswith(".py") or not entry.readable or entry.size > _MOST_SOURCE:
+            return False
+        try:
+            text = self.content(entry).decode("utf-8")
+        except (LimitExceeded, Malformed, UnicodeDecodeError):
+            return False
+        return not _CONTROL.search(text)
+
+    def content_or_none(self, entry: Entry, most: int, limit: str) -> bytes | None:
+        """The content, or None and a finding when it cannot be had within `most` bytes."""
+        if entry.readable:
+            with self.noting(entry):
+                return self.content(entry, most, limit)
+        return None
+
+
+def files(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries that are no mere folders."""
+    return (entry for entry in entries if not entry.is_folder)
+
+
+def findings_of(notes: Notes) -> tuple[Finding, ...]:
+    """What is left to say at the end."""
+    return notes.take() + notes.rest()

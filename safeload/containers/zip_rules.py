@@ -1,0 +1,144 @@
+"""What every zip rule is worth: rule id -> verdict, severity and remedy; and the collector that bounds their number.
+
+Only data and bookkeeping: no byte of a file is read here. A rule stands here when two readers in use take different
+bytes for the same member, or when bytes lie where no reader of ours looked. DANGEROUS means that no known writer makes
+such a file and that it hides something from one of the readers; UNJUDGED that it cannot be understood in one way only.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from safeload.findings import Finding, Severity, Verdict
+
+EXAMPLES = 10
+"""Findings kept of one rule in one archive; the others are counted in one more."""
+
+_DANGEROUS, _UNJUDGED, _UNVETTED, _CLEAN = Verdict.DANGEROUS, Verdict.UNJUDGED, Verdict.UNVETTED, Verdict.CLEAN
+_CRITICAL, _HIGH, _MEDIUM, _LOW, _INFO = Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW, Severity.INFO
+
+_FORGED = "Do not load this file: no known program writes this. Get it again from its source."
+_REPACK = "Get the file again from its source, or write it anew with torch.save or a zip program."
+
+
+class Rule(NamedTuple):
+    """The worth of one rule."""
+
+    verdict: Verdict
+    severity: Severity
+    remedy: str
+
+
+RULES: dict[str, Rule] = {
+    # Two readings of one file.
+    "zip-two-directories": Rule(_DANGEROUS, _CRITICAL, _FORGED),
+    "zip-zip64-elsewhere": Rule(_DANGEROUS, _CRITICAL, _FORGED),
+    "zip-count-mismatch": Rule(_DANGEROUS, _CRITICAL, _FORGED),
+    "zip-end-hidden": Rule(_DANGEROUS, _HIGH, _FORGED),
+    "zip-duplicate-name": Rule(_DANGEROUS, _CRITICAL, _FORGED),
+    "zip-name-nul": Rule(_DANGEROUS, _CRITICAL, _FORGED),
+    "zip-name-traversal": Rule(_DANGEROUS, _HIGH, "Do not extract this file: a member would be written elsewhere."),
+    "zip-unicode-path": Rule(_DANGEROUS, _HIGH, _FORGED),
+    "zip-local-name": Rule(_DANGEROUS, _CRITICAL, _FORGED),
+    "zip-overlap": Rule(_DANGEROUS, _HIGH, _FORGED),
+    "zip-stored-size": Rule(_DANGEROUS, _HIGH, _FORGED),
+    # Bytes outside the members, or end records that do not agree.
+    "zip-prefix": Rule(_UNJUDGED, _HIGH, "Cut the bytes before the archive off and judge the two files separately."),
+    "zip-gap": Rule(_UNJUDGED, _MEDIUM, _REPACK),
+    "zip-directory-gap": Rule(_UNJUDGED, _MEDIUM, _REPACK),
+    "zip-trailing-data": Rule(_UNJUDGED, _MEDIUM, "Cut the bytes behind the archive off and judge them separately."),
+    "zip-comment": Rule(_CLEAN, _INFO, ""),
+    "zip-comment-binary": Rule(_UNJUDGED, _MEDIUM, _REPACK),
+    "zip-end-mismatch": Rule(_UNJUDGED, _MEDIUM, _REPACK),
+    "zip-multi-disk": Rule(_UNJUDGED, _MEDIUM, "Join the parts of the archive into one file first."),
+    "zip-order": Rule(_UNJUDGED, _LOW, _REPACK),
+    # Single members.
+    "encrypted": Rule(_UNJUDGED, _MEDIUM, "Decrypt the archive and judge what comes out."),
+    "zip-method": Rule(_UNJUDGED, _MEDIUM, "Unpack the archive and judge its members as files."),
+    "zip-flags": Rule(_UNJUDGED, _MEDIUM, _REPACK),
+    "zip-extra": Rule(_UNJUDGED, _MEDIUM, _REPACK),
+    "zip-name-characters": Rule(_UNJUDGED, _MEDIUM, _REPACK),
+    "zip-directory-entry": Rule(_UNJUDGED, _MEDIUM, _REPACK),
+    "zip-symlink": Rule(_UNJUDGED, _MEDIUM, "Replace the symbolic link by the file that it means."),
+    "zip-local-signature": Rule(_UNJUDGED, _MEDIUM, "The file is damaged or forged: get it again from its source."),
+    "zip-local-method": Rule(_UNJUDGED, _HIGH, _REPACK),
+    "zip-local-flags": Rule(_UNJUDGED, _MEDIUM, _REPACK),
+    "zip-local-sizes": Rule(_UNJUDGED, _MEDIUM, _REPACK),
+    "zip-descriptor": Rule(_UNJUDGED, _MEDIUM, _REPACK),
+    "zip-out-of-bounds": Rule(_UNJUDGED, _MEDIUM, "The file is damaged or forged: get it again from its source."),
+    # Contents.
+    "zip-crc": Rule(_UNJUDGED, _MEDIUM, "The member was changed after it was written: get the file again."),
+    "zip-deflate": Rule(_UNJUDGED, _MEDIUM, "The file is damaged or forged: get it again from its source."),
+    "zip-limit": Rule(_UNJUDGED, _HIGH, "Raise the limit named here if you trust the size."),
+    "zip-unknown-member": Rule(_UNJUDGED, _MEDIUM, "Find out what this member is before you load the file."),
+    "zip-native-code": Rule(
+        _UNVETTED, _HIGH, "Load this file only if you trust where it comes from: it holds programs."
+    ),
+    "zip-python-code": Rule(_UNVETTED, _HIGH, "Load this file only if you trust where it comes from: its code runs."),
+    "zip-json-unread": Rule(_UNJUDGED, _MEDIUM, "Unpack the archive and look at this member."),
+    "zip-nothing-to-scan": Rule(_UNJUDGED, _INFO, "Check that this is the file you meant."),
+    # torch.
+    "torch-zip-no-pickle": Rule(_UNJUDGED, _MEDIUM, "Check that this is a torch checkpoint."),
+    "torch-zip-outside-folder": Rule(_UNJUDGED, _HIGH, _REPACK),
+    "torch-zip-name-case": Rule(_DANGEROUS, _CRITICAL, _FORGED),
+    "torch-zip-record": Rule(_UNJUDGED, _MEDIUM, _REPACK),
+    "torchscript-code": Rule(_UNVETTED, _HIGH, "Load it only if you trust its source, or convert its tensors only."),
+}
+
+
+class Notes:
+    """Findings of one archive, bounded for each rule. `take` hands out what came since the last call."""
+
+    __slots__ = ("_counts", "_new")
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, Verdict], int] = {}
+        self._new: list[Finding] = []
+
+    def add(
+        self,
+        rule: str,
+        message: str,
+        *,
+        member: str = "",
+        offset: int | None = None,
+        verdict: Verdict | None = None,
+        evidence: str = "",
+    ) -> None:
+        """Remember a finding of `rule`; `verdict` replaces the rule's own where the place makes a difference."""
+        worth = RULES[rule]
+        verdict = verdict or worth.verdict
+        # SECURITY: counted by verdict too, so that many mild cases of a rule never push out a worse one.
+        seen = self._counts[rule, verdict] = self._counts.get((rule, verdict), 0) + 1
+        if seen <= EXAMPLES:
+            self._new.append(
+                Finding(
+                    rule,
+                    verdict,
+                    worth.severity,
+                    message,
+                    worth.remedy,
+                    member=member[:500],
+                    offset=offset,
+                    evidence=evidence[:200],
+                )
+            )
+
+    def take(self) -> tuple[Finding, ...]:
+        """The findings since the last call."""
+        new, self._new = self._new, []
+        return tuple(new)
+
+    def rest(self) -> tuple[Finding, ...]:
+        """One finding for each rule that was met more often than it was reported; call it last."""
+        return tuple(
+            Finding(
+                rule,
+                verdict,
+                RULES[rule].severity,
+                f"{count} places have this problem; the first {EXAMPLES} are listed",
+                RULES[rule].remedy,
+            )
+            for (rule, verdict), count in self._counts.items()
+            if count > EXAMPLES
+        )

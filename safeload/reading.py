@@ -1,0 +1,295 @@
+"""One reading of one input: a container reader is fed with what it asks for, and what it tells is collected.
+
+Hands pickles to the machine and its Programs to the judge, and descends into files inside files, within the limits.
+Knows no format, no opcode and no name, and computes no verdict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from safeload.cell import UNSET
+from safeload.checks import View
+from safeload.containers import Container, recognise
+from safeload.containers.interface import (
+    Answer,
+    Layout,
+    Naming,
+    Nested,
+    PersistentStorage,
+    Pickle,
+    Reading,
+    Storages,
+)
+from safeload.containers.storage_bytes import storage_bytes
+from safeload.declared import declared, named_object
+from safeload.document import Document, Enclosed, Extent, TensorSpec
+from safeload.elements import elements, is_contiguous, spec_bytes
+from safeload.errors import LimitExceeded, Malformed
+from safeload.findings import Finding, Severity, Verdict, worst
+from safeload.inputs import MemorySource
+from safeload.inputs.part import PartSource
+from safeload.judging import Judge, shape_finding
+from safeload.limits import Limits
+from safeload.machine import Program
+from safeload.plain import plain
+from safeload.policy import Policy
+from safeload.source import Source
+from safeload.streams import interpret
+from safeload.vetted import Context, ShapeError
+
+_AGAIN = "download the file again and compare its checksum with the publisher's"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one input and everything inside it add up to."""
+
+    policy: Policy
+    limits: Limits
+    findings: list[Finding] = field(default_factory=list)
+    omitted: int = 0
+    omitted_worst: Verdict = Verdict.CLEAN
+    streams: int = 0
+    opcodes: int = 0
+    files: int = 0
+    depth: int = 0
+
+    def add(self, finding: Finding) -> None:
+        """Keep a finding, or count it once the limit is reached; a verdict is never lost with it."""
+        if len(self.findings) < self.limits.findings:
+            self.findings.append(finding)
+        else:
+            self.omitted += 1
+            self.omitted_worst = worst((self.omitted_worst, finding.verdict), empty=Verdict.CLEAN)
+
+
+def read_all(source: Source, containers: tuple[Container, ...], tally: Tally, prefix: str) -> Document | None:
+    """Every reading of one input; the document is the first one's."""
+    tally.files += 1
+    if tally.files > tally.limits.nested_files or tally.depth > tally.limits.nesting:
+        name = "nesting" if tally.depth > tally.limits.nesting else "nested_files"
+        raise LimitExceeded("files inside files go deeper or wider than allowed", limit=name)
+    if len(containers) > 1:
+        names = " and ".join(c.name for c in containers)
+        tally.add(
+            Finding(
+                "polyglot", Verdict.UNJUDGED, Severity.HIGH, f"the file is {names} at once: each program reads another",
+                "treat it as unsafe; ask its author for a file of one format", member=prefix,
+            )
+        )  # fmt: skip
+    documents = [_Reader(source, container, tally, prefix).read() for container in containers]
+    return documents[0]
+
+
+class _Reader:
+    """One reading of one input: feeds a container what it asks for and collects what it tells."""
+
+    def __init__(self, source: Source, container: Container, tally: Tally, prefix: str) -> None:
+        self.source = source
+        self.container = container
+        self.tally = tally
+        self.prefix = prefix
+        self.known: Storages | None = None
+        self.root: object = UNSET
+        self.others: list[tuple[str, object]] = []
+        self.tensors: dict[object, object] = {}
+        self.deferred: list[tuple[Context, View]] = []
+        self.layout = Layout()
+
+    def read(self) -> Document | None:
+        """The document, None when the reading broke off."""
+        whole = True
+        try:
+            self._drive(self.container.read(self.source, self.tally.limits))
+        except (Malformed, LimitExceeded) as error:
+            whole = False
+            self._broken(error, self.prefix, None, error.offset)
+        self._settle()
+        root: object = self.root
+        if self.layout.root == "dict" or (root is UNSET and self.tensors):
+            root = self.tensors if self.layout.root == "dict" else next(iter(self.tensors.values()))
+        if root is UNSET and not whole:
+            return None
+        return Document(
+            None if root is UNSET else root, self.source, self.layout.storages, self.layout.big_endian,
+            self.container.name, self.layout.metadata, tuple(self.others),
+        )  # fmt: skip
+
+    def _drive(self, reading: Reading) -> None:
+        answer: Answer | None = None
+        while True:
+            try:
+                part = reading.send(answer)
+            except StopIteration as stop:
+                self.layout = stop.value
+                return
+            answer = None
+            if isinstance(part, Pickle):
+                answer = self._pickle(part)
+            elif isinstance(part, Nested):
+                answer = self._nested(part)
+            elif isinstance(part, Finding):
+                self.tally.add(replace(part, member=_join(self.prefix, part.member)))
+            elif isinstance(part, Storages):
+                self.known = part
+            else:
+                self.tensors[part.name] = declared(part)
+
+    def _pickle(self, part: Pickle) -> Answer:
+        tally = self.tally
+        index, tally.streams = tally.streams, tally.streams + 1
+        member = _join(self.prefix, part.member)
+        origin = part.base if part.data is not None or part.base else part.start
+        whole = True
+        try:
+            program: Program = interpret(self.source, part, tally.limits)
+        except (Malformed, LimitExceeded) as error:
+            whole, program = False, error.partial or Program(0)
+            self._broken(error, member, index, None if error.offset is None else error.offset + origin - part.base)
+        tally.opcodes += program.opcodes
+        view = View(program, member, index, part.base - origin)
+        context = self._context(part, program, view)
+        objects = {key: named_object(o) for key, o in part.objects.items()} if part.naming is Naming.OBJECTS else None
+        judge = Judge(tally.policy, context, view, objects if part.naming is not Naming.NOTHING else {})
+        judge.run()
+        for finding in judge.findings:
+            tally.add(finding)
+        self._remarks(program, view)
+        if context.deferred:
+            self.deferred.append((context, view))
+        if part.main:
+            self.root = program.value if whole else UNSET
+        else:
+            self.others.append((member, program.value if whole else None))
+        named = {s.key: PersistentStorage(s.key, s.dtype, s.nbytes) for s in context.storages.values()}
+        end = program.end + origin if whole else None
+        return Answer(end, None if part.main else plain(program.value), program.value, named)
+
+    def _context(self, part: Pickle, program: Program, view: View) -> Context:
+        known = self.known
+        return Context(
+            limits=self.tally.limits,
+            extents=None if known is None else known.storages,
+            touched=program.touched,
+            values=self._values,
+            enclosed=partial(self._enclosed, view),
+            placeholders=known is not None and known.placeholders,
+            big_endian=known is not None and known.big_endian,
+        )
+
+    def _remarks(self, program: Program, view: View) -> None:
+        """What the machine noticed beside effects: forms on which readers differ, and pickles inside strings."""
+        for note in program.notes:
+            self.tally.add(
+                view.finding(
+                    "not-canonical", Verdict.UNJUDGED, Severity.MEDIUM, f"not canonical: {note.message}",
+                    "ask its author to save it again; pickles written by Python never look like this",
+                    offset=note.offset,
+                )
+            )  # fmt: skip
+        for offset, blob in program.blobs:
+            if isinstance(blob, bytes | bytearray):
+                self._blob(bytes(blob), offset, view)
+
+    def _blob(self, data: bytes, offset: int, view: View) -> None:
+        """Judge bytes that look like a pickle. They are data: only what is dangerous in them is a finding."""
+        inner = Tally(self.tally.policy, self.tally.limits, files=self.tally.files, depth=self.tally.depth + 1)
+        source = MemorySource(data, f"{self.source.name}!bytes")
+        try:
+            read_all(source, recognise(source), inner, "")
+        except LimitExceeded as error:
+            self._broken(error, view.member, view.stream, offset - view.base)
+        self.tally.files = inner.files
+        self.tally.streams += inner.streams
+        self.tally.opcodes += inner.opcodes
+        for finding in inner.findings:
+            if finding.verdict is Verdict.DANGEROUS:
+                self.tally.add(
+                    view.finding(
+                        "nested-pickle", Verdict.DANGEROUS, finding.severity,
+                        f"a pickle inside bytes {finding.message}", finding.remedy,
+                        offset=offset, name=finding.name, evidence=finding.evidence,
+                    )
+                )  # fmt: skip
+
+    def _enclosed(self, view: View, data: bytes, offset: int) -> Document:
+        """The Document of bytes that a nested loader would read: judged like a file, findings under its place."""
+        place = f"{view.member}!bytes@{offset - view.base:#x}"
+        source = MemorySource(data, f"{self.source.name}!{place}")
+        document = self._inside(source, place)
+        if document is None:
+            raise ShapeError("the enclosed file was not understood", Verdict.UNJUDGED, "nested-pickle")
+        return document
+
+    def _inside(self, source: Source, place: str) -> Document | None:
+        self.tally.depth += 1
+        try:
+            return read_all(source, recognise(source), self.tally, place)
+        except LimitExceeded as error:
+            self._broken(error, place, None, None)
+            return None
+        finally:
+            self.tally.depth -= 1
+
+    def _nested(self, part: Nested) -> Answer:
+        place = _join(self.prefix, part.member)
+        name = f"{self.source.name}!{part.member}"
+        if part.data is not None:
+            source: Source = MemorySource(part.data, name)
+        else:
+            source = PartSource(self.source, part.extent.offset, part.extent.length, name)
+        document = self._inside(source, place)
+        value = None if document is None else Enclosed(document)
+        if part.main:
+            self.root = value if value is not None else UNSET
+        else:
+            self.others.append((place, value))
+        return Answer(source.size if document is not None else None, None, value)
+
+    def _values(self, spec: TensorSpec) -> bytes:
+        """The elements of a tensor whose values decide validity. See `Context.values`."""
+        storage = spec.storage
+        extent = None if storage is None else self.layout.storages.get(storage.key) or self._early(storage.key)
+        if storage is None or extent is None or extent.size != storage.nbytes:
+            raise ShapeError("the values that decide validity are not in the file", Verdict.UNJUDGED)
+        most = self.tally.limits.validated_bytes if is_contiguous(spec) else self.tally.limits.validated_bytes >> 5
+        if spec_bytes(spec) > most:
+            raise ShapeError(
+                f"{spec_bytes(spec)} bytes would have to be read to check this tensor; "
+                "raise it with --limit validated_bytes=VALUE", Verdict.UNJUDGED, "limit-reached",
+            )  # fmt: skip
+        try:
+            data = storage_bytes(self.source, extent, max(most, self.tally.limits.validated_bytes))
+        except (Malformed, LimitExceeded) as error:
+            raise ShapeError(error.message, Verdict.UNJUDGED) from error
+        big = self.layout.big_endian or (self.known is not None and self.known.big_endian)
+        return elements(spec, data, big_endian=big)
+
+    def _early(self, key: str) -> Extent | None:
+        return None if self.known is None else self.known.storages.get(key)
+
+    def _settle(self) -> None:
+        """Run the checks that had to wait for the storages."""
+        for context, view in self.deferred:
+            for cell, check in context.deferred:
+                offset = getattr(cell, "offset", 0)
+                try:
+                    cell.value = check()
+                except ShapeError as error:
+                    self.tally.add(shape_finding(error, view, offset, ""))
+
+    def _broken(self, error: Malformed | LimitExceeded, member: str, stream: int | None, offset: int | None) -> None:
+        limit = isinstance(error, LimitExceeded)
+        rule = "limit-reached" if limit else "malformed" if stream is None else "malformed-pickle"
+        self.tally.add(
+            Finding(
+                rule, Verdict.UNJUDGED, Severity.MEDIUM, error.message, "" if limit else _AGAIN,
+                member=member, offset=offset, stream=stream,
+            )
+        )  # fmt: skip
+
+
+def _join(prefix: str, member: str) -> str:
+    return f"{prefix}!{member}" if prefix and member else prefix or member

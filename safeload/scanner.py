@@ -1,0 +1,96 @@
+"""The join: one input and one policy in, a Report and the Document out. Every verdict comes from here.
+
+Imports nothing that a file names and runs nothing. Knows no format, no opcode and no name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from safeload.containers import NOT_A_MODEL, Container, recognise
+from safeload.containers.interface import Pickle
+from safeload.containers.sniff import HEAD, kind_of
+from safeload.document import Document
+from safeload.errors import LimitExceeded, Malformed
+from safeload.findings import Verdict, worst
+from safeload.inputs import open_source
+from safeload.limits import Limits
+from safeload.machine.pause import pause, resume
+from safeload.policy import Policy
+from safeload.reading import Tally, read_all
+from safeload.report import Report
+from safeload.source import Source
+from safeload.streams import interpret
+
+_ORDER = {Verdict.DANGEROUS: 0, Verdict.UNJUDGED: 1, Verdict.UNVETTED: 2, Verdict.CLEAN: 3, Verdict.SKIPPED: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A Report, and the Document it is about (None when nothing of the file was understood)."""
+
+    report: Report
+    document: Document | None
+
+
+def scan(f: Any, *, policy: Policy | None = None, limits: Limits | None = None) -> Report:
+    """Judge one file without running anything in it.
+
+    `f` is a path, the bytes themselves or a binary file object (read from its current position). Torch is not needed.
+    Raises InputError when the input cannot be read; what is *in* it never raises, it is a finding.
+    """
+    source = open_source(f)
+    try:
+        return scan_source(source, policy=policy or Policy.default(), limits=limits or Limits()).report
+    finally:
+        source.close()
+
+
+def scan_source(source: Source, *, policy: Policy, limits: Limits, explicit: bool = True) -> Scan:
+    """Judge `source`. With `explicit` False (a file met in a folder) what is no model may be SKIPPED, with a reason."""
+    # A scan makes objects that it keeps: collections meanwhile would find nothing and double the time.
+    pause()
+    try:
+        return _scan(source, policy, limits, explicit)
+    finally:
+        resume()
+
+
+def _scan(source: Source, policy: Policy, limits: Limits, explicit: bool) -> Scan:
+    tally = Tally(policy, limits)
+    containers = recognise(source)
+    if not explicit and (reason := _skipped(source, containers, limits)):
+        return Scan(Report(source.name, Verdict.SKIPPED, size=source.size, reason=reason), None)
+    document = read_all(source, containers, tally, "")
+    found = sorted(tally.findings, key=lambda f: _ORDER[f.verdict])
+    verdict = worst([f.verdict for f in found] + [tally.omitted_worst], empty=Verdict.CLEAN)
+    report = Report(
+        path=source.name,
+        verdict=verdict,
+        container="+".join(c.name for c in containers),
+        size=source.size,
+        judged_sha256=source.judged_sha256(),
+        streams=tally.streams,
+        opcodes=tally.opcodes,
+        findings=tuple(found),
+        omitted=tally.omitted,
+        policy_digest=policy.digest,
+    )
+    return Scan(report, document)
+
+
+def _skipped(source: Source, containers: tuple[Container, ...], limits: Limits) -> str:
+    """Why a file met in a folder is no model, or "". SECURITY: text counts only when no unpickler gets anywhere."""
+    kind = kind_of(source.peek(0, HEAD), source.size)
+    if kind not in NOT_A_MODEL or any(c.name not in ("unknown", "pickle") for c in containers):
+        return ""
+    if kind == "empty":
+        return "empty"
+    try:
+        program = interpret(source, Pickle("object", 0, source.size), limits)
+    except (Malformed, LimitExceeded) as error:
+        program = error.partial
+    if program is not None and (program.whole or program.effects):
+        return ""
+    return f"{kind}, no model"

@@ -1,0 +1,11 @@
+"""The data types of the public interface, in one place for annotations and isinstance checks."""
+
+from __future__ import annotations
+
+from safeload.findings import Finding, Severity, Verdict
+from safeload.limits import Limits
+from safeload.policy import Policy
+from safeload.record import Record
+from safeload.report import Report
+
+__all__ = ["Finding", "Limits", "Policy", "Record", "Report", "Severity", "Verdict"]

@@ -1,0 +1,194 @@
+"""What a shape may take out of its arguments, and at what price: the checks that the families here share.
+
+Nothing here hashes a value that was not walked first, looks into a container that was changed after it was consumed,
+or lets a file have the same elements read again and again (a list of a million elements can be the argument of a
+million calls in four megabytes). Semantics of "consumed": CPython reads arguments when the call runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+
+from safeload.cell import UNSET, Cell
+from safeload.document import Built, Symbol, resolve
+from safeload.errors import LimitExceeded, Malformed
+from safeload.findings import Verdict
+from safeload.machine.keys import Keys
+from safeload.machine.program import Call, Mutation
+from safeload.record import Record
+from safeload.vetted.interface import Context, ShapeError, arguments
+
+# A pickle spells each element once, in a byte or more; what goes far beyond that was aliased on purpose.
+READS_PER_BYTE = 8
+READS_FREE = 64 << 20
+NAME_LENGTH = 1000
+# CPython refuses to convert longer texts to int; no real fraction or entropy comes near.
+INTEGER_BITS = 14_000
+_SPENT = "spent"
+
+
+def spend(ctx: Context, amount: int, offset: int) -> None:
+    """Count `amount` elements or bytes that a call at `offset` reads; raises ShapeError(UNJUDGED) past the budget.
+
+    SECURITY: without it a list or str consumed by many calls costs the product of both, in time or in memory.
+    """
+    spent = getattr(ctx, _SPENT, None)
+    if spent is None:
+        return
+    spent += amount
+    setattr(ctx, _SPENT, spent)
+    if spent > READS_FREE + READS_PER_BYTE * offset:
+        raise ShapeError("the same values are consumed over and over", Verdict.UNJUDGED)
+
+
+def inert(value: object) -> bool:
+    """Whether a resolved value stands for something that is not known here: an unvetted object, or one not judged."""
+    return value is UNSET or type(value) is Record
+
+
+def known(
+    call: Call, *types: type | tuple[type, ...], optional: Sequence[type | tuple[type, ...]] = ()
+) -> tuple[object, ...]:
+    """`arguments`, where an argument outside the vetted table makes the call unvetted instead of dangerous."""
+    if type(call.args) is tuple and len(types) <= len(call.args) <= len(types) + len(optional):
+        for arg, kind in zip(call.args, (*types, *optional), strict=False):
+            if kind is not object and inert(resolve(arg)):
+                raise ShapeError("takes an argument that is outside the vetted table", Verdict.UNVETTED)
+    return arguments(call, *types, optional=optional)
+
+
+def unchanged(ctx: Context, offset: int, *consumed: object) -> None:
+    """Require that none of `consumed` (cells and containers themselves, not what they hold) changed after `offset`.
+
+    SECURITY: the tree shows containers as they are at the end; the call saw them as they were at `offset`.
+    """
+    if not ctx.touched:
+        return
+    for item in consumed:
+        while True:
+            if ctx.touched.get(id(item), -1) > offset:
+                raise ShapeError("arguments were changed after the call", Verdict.UNJUDGED)
+            if not isinstance(item, Cell):
+                break
+            item = item.value
+
+
+def made(call: Call, *kinds: str) -> Built:
+    """The Built of one of `kinds` that `call` denotes, or ShapeError(UNVETTED): the call was refused."""
+    found = call.value
+    if not isinstance(found, Built) or found.kind not in kinds:
+        raise unmade()
+    return found
+
+
+def unmade() -> ShapeError:
+    """The error for a change of something whose call was refused: the refusal is the finding that counts."""
+    return ShapeError("changes an object that was not made by its vetted form", Verdict.UNVETTED)
+
+
+def hashable(ctx: Context, keys: Sequence[object], offset: int) -> bool:
+    """Require keys that can be hashed at a bounded price; True when one is or holds a Cell.
+
+    A Cell hashes by identity here and by value once it is built: whoever builds it must expect equal ones.
+    """
+    rules: Keys | None = None
+    celled = False
+    for key in keys:
+        if type(key) is str:
+            continue
+        if rules is None:
+            rules = Keys(ctx.limits.key_elements, ctx.limits.numeric_tuple_keys)
+        try:
+            holds_cell = rules.check(key, offset)
+        except (Malformed, LimitExceeded) as error:
+            raise ShapeError(error.message, Verdict.UNJUDGED) from None
+        if holds_cell:
+            celled = True
+            if type(resolve(key)) in (list, dict, set, bytearray):
+                raise ShapeError("a key or element of a set that cannot be hashed", Verdict.UNJUDGED)
+    return celled
+
+
+def set_items(ctx: Context, items: dict[object, object], payload: object, offset: int) -> None:
+    """Put a flat list [key, value, key, value, ...] into `items`, as SETITEMS does with any mapping."""
+    if type(payload) is not list or len(payload) % 2:
+        raise ShapeError("keys and values do not pair up", Verdict.UNJUDGED)
+    spend(ctx, len(payload), offset)
+    keys = payload[::2]
+    celled = hashable(ctx, keys, offset)
+    before = len(items)
+    items.update(zip(keys, payload[1::2], strict=True))
+    if len(items) != before + len(keys):
+        if not celled:
+            spend(ctx, before, offset)
+            celled = hashable(ctx, list(items), offset)
+        if celled:
+            # Which of two equal keys wins depends on values that are not known before they are built.
+            raise ShapeError("a key is set twice in a mapping with keys of unknown value", Verdict.UNJUDGED)
+
+
+def attributes(ctx: Context, mutation: Mutation, taken: Container[str]) -> dict[str, object]:
+    """The state of a BUILD that sets attributes: a dict of identifiers, none of them a dunder or in `taken`.
+
+    Mirrors `load_build` of CPython's Modules/_pickle.c for objects without `__setstate__` and without slots.
+    """
+    state = resolve(mutation.payload)
+    if inert(state):
+        raise ShapeError("takes a state that is outside the vetted table", Verdict.UNVETTED)
+    if mutation.kind != "build" or type(state) is not dict:
+        raise ShapeError(f"takes a dict of attributes as its state, not {type(state).__name__}")
+    unchanged(ctx, mutation.offset, mutation.payload)
+    spend(ctx, len(state), mutation.offset)
+    for name in state:
+        if type(name) is not str:
+            raise ShapeError("the names of attributes must be str")
+        if name.startswith("__") or name in taken:
+            raise ShapeError(f"sets {name[:100]!r}, which belongs to the class", rule="reaches-attributes")
+        if len(name) > NAME_LENGTH or not name.isidentifier():
+            raise ShapeError(f"sets {name[:100]!r}, which is no identifier", Verdict.UNVETTED)
+    return dict(state)
+
+
+def elements(ctx: Context, value: object, raw: object, offset: int) -> list[object]:
+    """A copy of the list or tuple that a call at `offset` consumed; `raw` is the argument before it was resolved."""
+    if type(value) is not list and type(value) is not tuple:
+        raise ShapeError(f"takes a list, not {type(value).__name__}")
+    unchanged(ctx, offset, raw)
+    spend(ctx, len(value), offset)
+    return list(value)
+
+
+def whole(value: object, low: int, high: int, what: str) -> int:
+    """`value` resolved, an exact int with low <= value < high; raises ShapeError."""
+    value = resolve(value)
+    if inert(value):
+        raise ShapeError(f"{what} is outside the vetted table", Verdict.UNVETTED)
+    if type(value) is not int:
+        raise ShapeError(f"{what} must be an int, not {type(value).__name__}")
+    if not low <= value < high:
+        raise ShapeError(f"{what} is out of range")
+    return value
+
+
+def latin1(ctx: Context, value: object, offset: int) -> bytes | None:
+    """The bytes in `value`: bytes, a bytearray, or text that python 2 wrote for bytes; None for anything else."""
+    value = resolve(value)
+    if type(value) is bytes:
+        return value
+    if type(value) is bytearray:
+        unchanged(ctx, offset, value)
+        spend(ctx, len(value), offset)
+        return bytes(value)
+    if type(value) is not str:
+        return None
+    spend(ctx, len(value), offset)
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ShapeError("text that stands for bytes has characters above U+00FF", Verdict.UNJUDGED) from None
+
+
+def symbol(value: object) -> str:
+    """The name of the vetted symbol that `value` denotes, "" when it is none."""
+    value = resolve(value)
+    return value.name if type(value) is Symbol else ""

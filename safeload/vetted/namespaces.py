@@ -1,0 +1,42 @@
+"""argparse.Namespace and types.SimpleNamespace: bags of attributes, as training scripts keep their options.
+
+Semantics: `object.__reduce_ex__` (CPython 3.11 Lib/copyreg.py and Objects/typeobject.c) and `namespace.__reduce__`
+(Objects/namespaceobject.c): an empty object, then BUILD with the dict of its attributes.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from safeload.document import Built
+from safeload.machine.program import Call, Mutation
+from safeload.vetted.consumption import attributes, known, made
+from safeload.vetted.interface import Constructor, Context
+
+_NEW = frozenset({"reduce", "newobj"})
+_NAMESPACE = frozenset(dir(argparse.Namespace))
+
+
+def namespace(call: Call, ctx: Context) -> Built:
+    """`Namespace()`: its keyword arguments are never pickled."""
+    known(call)
+    return Built("argparse.Namespace")
+
+
+def simple_namespace(call: Call, ctx: Context) -> Built:
+    """`SimpleNamespace()`."""
+    known(call)
+    return Built("types.SimpleNamespace")
+
+
+def change(call: Call, mutation: Mutation, ctx: Context) -> None:
+    """BUILD: sets attributes, later ones over earlier ones."""
+    built = made(call, "argparse.Namespace", "types.SimpleNamespace")
+    taken = _NAMESPACE if built.kind == "argparse.Namespace" else ()
+    built.state = {**(built.state or {}), **attributes(ctx, mutation, taken)}
+
+
+CONSTRUCTORS: tuple[Constructor, ...] = (
+    Constructor("namespace", namespace, change, _NEW),
+    Constructor("simple-namespace", simple_namespace, change, _NEW),
+)
