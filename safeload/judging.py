@@ -76,6 +76,8 @@ class Judge:
                     if effect.kind not in found.constructor.kinds:
                         raise ShapeError(f"is never called through {effect.kind}")
                     effect.value = found.constructor.call(effect, context)
+                    if found.decision.rule:
+                        self._admitted(effect, found)
                 except ShapeError as error:
                     self._misshapen(effect, found, error)
             elif type(effect) is Global:
@@ -138,6 +140,17 @@ class Judge:
             self._reported.add((node.module, node.name))
         self._check(call, found.decision)
 
+    def _admitted(self, call: Call, found: _Known) -> None:
+        """A call of the right shape whose result stays inert: the file cannot be better than its rule says."""
+        self._uncalled.pop(id(found.node), None)
+        decision, name = found.decision, global_name(found.node)
+        if (decision.rule, name) not in self._reported:
+            self._reported.add((decision.rule, name))
+            self._add(
+                decision.rule, decision.verdict, decision.severity, f"{name}: {decision.reason}", call.offset, name,
+                call_text(call),
+            )  # fmt: skip
+
     def _misshapen(self, call: Call, found: _Known, error: ShapeError) -> None:
         node = found.node
         call.value = Record(node.module, node.name, _tuple(call.args), _kwargs(call.kwargs))
@@ -169,6 +182,8 @@ class Judge:
 
     def _object(self, node: Persistent) -> object:
         pid, objects = node.pid, self.objects or {}
+        if type(pid) is str and pid.isascii() and pid.isdecimal() and len(pid) <= 32:
+            pid = int(pid)
         if type(pid) is int and pid in objects:
             return objects[pid]
         if type(pid) is tuple and len(pid) == 3 and isinstance(pid[0], Global):

@@ -65,6 +65,23 @@ class Tally:
             self.omitted_worst = worst((self.omitted_worst, finding.verdict), empty=Verdict.CLEAN)
 
 
+def readings(source: Source, limits: Limits) -> tuple[Container, ...]:
+    """Every container that `source` is to some program; a pickle behind another format counts when it does anything."""
+    found = recognise(source)
+    if len(found) > 1 and found[-1].name == "pickle" and not may_do(source, limits):
+        return found[:-1]
+    return found
+
+
+def may_do(source: Source, limits: Limits) -> bool:
+    """Whether an unpickler that is given `source` reaches an effect, or its end."""
+    try:
+        program: Program | None = interpret(source, Pickle("object", 0, source.size), limits)
+    except (Malformed, LimitExceeded) as error:
+        program = error.partial
+    return program is not None and bool(program.whole or program.effects)
+
+
 def read_all(source: Source, containers: tuple[Container, ...], tally: Tally, prefix: str) -> Document | None:
     """Every reading of one input; the document is the first one's."""
     tally.files += 1
@@ -198,7 +215,7 @@ class _Reader:
         inner = Tally(self.tally.policy, self.tally.limits, files=self.tally.files, depth=self.tally.depth + 1)
         source = MemorySource(data, f"{self.source.name}!bytes")
         try:
-            read_all(source, recognise(source), inner, "")
+            read_all(source, readings(source, inner.limits), inner, "")
         except LimitExceeded as error:
             self._broken(error, view.member, view.stream, offset - view.base)
         self.tally.files = inner.files
@@ -226,7 +243,7 @@ class _Reader:
     def _inside(self, source: Source, place: str) -> Document | None:
         self.tally.depth += 1
         try:
-            return read_all(source, recognise(source), self.tally, place)
+            return read_all(source, readings(source, self.tally.limits), self.tally, place)
         except LimitExceeded as error:
             self._broken(error, place, None, None)
             return None

@@ -8,20 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from safeload.containers import NOT_A_MODEL, Container, recognise
-from safeload.containers.interface import Pickle
+from safeload.containers import NOT_A_MODEL, Container
 from safeload.containers.sniff import HEAD, kind_of
 from safeload.document import Document
-from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Verdict, worst
 from safeload.inputs import open_source
 from safeload.limits import Limits
 from safeload.machine.pause import pause, resume
 from safeload.policy import Policy
-from safeload.reading import Tally, read_all
+from safeload.reading import Tally, may_do, read_all, readings
 from safeload.report import Report
 from safeload.source import Source
-from safeload.streams import interpret
 
 _ORDER = {Verdict.DANGEROUS: 0, Verdict.UNJUDGED: 1, Verdict.UNVETTED: 2, Verdict.CLEAN: 3, Verdict.SKIPPED: 4}
 
@@ -59,7 +56,7 @@ def scan_source(source: Source, *, policy: Policy, limits: Limits, explicit: boo
 
 def _scan(source: Source, policy: Policy, limits: Limits, explicit: bool) -> Scan:
     tally = Tally(policy, limits)
-    containers = recognise(source)
+    containers = readings(source, limits)
     if not explicit and (reason := _skipped(source, containers, limits)):
         return Scan(Report(source.name, Verdict.SKIPPED, size=source.size, reason=reason), None)
     document = read_all(source, containers, tally, "")
@@ -87,10 +84,6 @@ def _skipped(source: Source, containers: tuple[Container, ...], limits: Limits) 
         return ""
     if kind == "empty":
         return "empty"
-    try:
-        program = interpret(source, Pickle("object", 0, source.size), limits)
-    except (Malformed, LimitExceeded) as error:
-        program = error.partial
-    if program is not None and (program.whole or program.effects):
+    if may_do(source, limits):
         return ""
     return f"{kind}, no model"

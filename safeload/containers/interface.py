@@ -131,7 +131,7 @@ class Layout:
     storages   storage key -> extent
     big_endian storages hold big-endian values
     metadata   str -> str of the container itself (safetensors `__metadata__`, torch `version`, ...)
-    pairs      whether a load would return a dict of the yielded Tensors ("dict"), the only one ("single") or the
+    root       whether a load would return a dict of the yielded Tensors ("dict"), the only one ("single") or the
                main stream's object ("stream")
     """
 

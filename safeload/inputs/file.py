@@ -1,0 +1,140 @@
+"""A regular file as a Source, read by position.
+
+Never mapped: a file truncated under a map kills the process. Opens nothing but regular files: reading a FIFO or a
+terminal waits for ever, and opening a device can have effects of its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+
+from safeload.errors import InputError, InputIsDirectory, input_error
+from safeload.inputs.kept import KeptSource
+
+_FLAGS = os.O_RDONLY
+for _flag in ("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_NOINHERIT"):
+    _FLAGS |= getattr(os, _flag, 0)
+
+# Linux reads at most 2 GiB - 4 KiB in one call.
+_CHUNK = 1 << 30
+
+
+class FileSource(KeptSource):
+    """The file at `path`. Raises InputError (InputNotFound, InputDenied, InputIsDirectory) when it cannot be opened."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fsdecode(path)
+        self._descriptor = _open(self.path)
+        self._seek_lock = threading.Lock()
+        # (device, inode, size, modified, changed) at the time of opening: what a loader compares before it maps.
+        self.identity = self._identity()
+        super().__init__(self.path, self.identity[2])
+
+    def fileno(self) -> int:
+        """The descriptor; -1 once closed. Its file position means nothing."""
+        return self._descriptor
+
+    def changed(self) -> bool:
+        """Whether the open file's size or times differ from those at opening. Raises InputError once closed."""
+        return self._identity() != self.identity
+
+    def _identity(self) -> tuple[int, int, int, int, int]:
+        try:
+            status = os.fstat(self._descriptor)
+        except OSError as error:
+            raise input_error(error, self.path) from error
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+    def fetch(self, offset: int, length: int) -> bytes:
+        """See `KeptSource.fetch`."""
+        if self._descriptor < 0:
+            raise InputError(errno.EBADF, "was closed before this part of it was read", self.path)
+        try:
+            data = self._read_at(offset, min(length, _CHUNK))
+            if len(data) == length:
+                return data
+            parts = [data]
+            got = len(data)
+            while got < length and data:
+                data = self._read_at(offset + got, min(length - got, _CHUNK))
+                parts.append(data)
+                got += len(data)
+        except OSError as error:
+            raise input_error(error, self.path) from error
+        if got < length:
+            raise InputError(
+                errno.EIO, f"got shorter while being read (offset {offset + got} of {self.size} bytes)", self.path
+            )
+        return b"".join(parts)
+
+    def read_into(self, offset: int, buffer: bytearray) -> None:
+        """Fill `buffer` from `offset` without keeping the bytes: for storages, which nothing judges.
+
+        Raises InputError when the operating system refuses or the file got shorter.
+        """
+        view, got = memoryview(buffer), 0
+        while got < len(buffer):
+            chunk = self._fill(offset + got, view[got : got + _CHUNK])
+            if chunk == 0:
+                raise InputError(errno.EIO, f"got shorter while being read (offset {offset + got})", self.path)
+            got += chunk
+
+    def _fill(self, offset: int, view: memoryview) -> int:
+        try:
+            if hasattr(os, "preadv"):
+                return os.preadv(self._descriptor, [view], offset)
+            data = self._read_at(offset, len(view))
+        except OSError as error:
+            raise input_error(error, self.path) from error
+        view[: len(data)] = data
+        return len(data)
+
+    def _read_at(self, offset: int, length: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._descriptor, length, offset)
+        with self._seek_lock:
+            os.lseek(self._descriptor, offset, os.SEEK_SET)
+            return os.read(self._descriptor, length)
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        if getattr(self, "_descriptor", -1) >= 0:
+            self.close()
+
+
+def _open(path: str) -> int:
+    """A descriptor of the regular file at `path`."""
+    try:
+        # Looked at before it is opened (a device), and again after (it may have been replaced in between).
+        _want_regular(os.stat(path).st_mode, path)
+        descriptor = os.open(path, _FLAGS)
+    except InputError:
+        raise
+    except OSError as error:
+        raise input_error(error, path) from error
+    except ValueError as error:  # a NUL in the path
+        raise InputError(errno.EINVAL, str(error), path) from error
+    try:
+        _want_regular(os.fstat(descriptor).st_mode, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _want_regular(mode: int, path: str) -> None:
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise InputIsDirectory(errno.EISDIR, "is a folder, where a file was expected", path)
+    word = "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "no regular file"
+    word = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else word
+    raise InputError(errno.EINVAL, f"is {word}, where a regular file was expected: pipe its bytes in instead", path)

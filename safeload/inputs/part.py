@@ -1,0 +1,37 @@
+"""A range of another Source as a Source of its own: a file inside a file, without copying it."""
+
+from __future__ import annotations
+
+from safeload.inputs.kept import outside
+from safeload.source import Source
+
+
+class PartSource:
+    """`length` bytes of `whole` from `start`. What is read here counts as judged there."""
+
+    def __init__(self, whole: Source, start: int, length: int, name: str) -> None:
+        if start < 0 or length < 0 or start + length > whole.size:
+            raise outside(start, length, whole.size)
+        self.name = name
+        self.size = length
+        self._whole = whole
+        self._start = start
+
+    def read(self, offset: int, length: int) -> bytes:
+        """See `Source.read`."""
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise outside(offset, length, self.size)
+        return self._whole.read(self._start + offset, length)
+
+    def peek(self, offset: int, length: int) -> bytes:
+        """See `Source.peek`."""
+        if offset < 0 or offset >= self.size:
+            return b""
+        return self._whole.peek(self._start + offset, min(length, self.size - offset))
+
+    def judged_sha256(self) -> str:
+        """See `Source.judged_sha256`: of the whole, which is what was opened."""
+        return self._whole.judged_sha256()
+
+    def close(self) -> None:
+        """Nothing of its own to give back."""

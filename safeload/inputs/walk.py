@@ -1,0 +1,275 @@
+"""Which files a scan looks at: the paths a caller named, and what lies in the folders among them.
+
+Rules this file keeps:
+
+- A file that was named is always a target, wherever its link leads. Nothing met in a folder is dropped without a word:
+  it is a target, a skipped target with its reason, or a target with the finding that makes it unjudged.
+- Only regular files are ever handed on to be opened. A FIFO, a device or a socket could hang or act when opened.
+- A link met in a folder is followed to a regular file inside a scanned folder, or from the snapshot of a hub-cache
+  repository to a blob of the same repository. Any other would let a downloaded folder have files of this machine read.
+- The walk is iterative and follows no link to a folder, so it ends on any tree.
+
+Judges nothing and opens no file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from safeload.findings import Finding, Severity, Verdict
+
+_HUB_REPOSITORY = re.compile(r"(?:models|datasets|spaces)--.+", re.DOTALL)
+_NAME_THE_TARGET = "name the target on the command line to have it scanned, or scan a folder that holds both"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One file of a scan.
+
+    path      as the caller named it, or the named folder joined with the way below it; "-" is standard input
+    explicit  the caller named this very file: it may not be skipped
+    problem   why it cannot be judged, None when it can be opened
+    skip      why it is not looked at, "" when it is
+    """
+
+    path: str
+    explicit: bool = False
+    problem: Finding | None = None
+    skip: str = ""
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What one walk remembers.
+
+    roots    real paths of the named folders
+    judged   real path of a file -> the path it is judged under
+    listed   places (see `_place`) that are already in the list
+    """
+
+    roots: frozenset[str]
+    judged: dict[str, str] = field(default_factory=dict)
+    listed: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder on the way: `path` as reported, `real` without links, `git` when it lies under a `.git` met below."""
+
+    path: str
+    real: str
+    git: bool
+
+
+def walk(paths: Iterable[str]) -> Iterator[Target]:
+    """The targets of `paths`, in the order named; folders in the order of their names, depth first.
+
+    Never raises for what it meets on disk. A path named twice is one target, and a file of a folder is one target
+    however many of the named folders it lies in.
+    """
+    named = list(dict.fromkeys(paths))
+    opened = [(path, *_look(path)) for path in named]
+    folders = [path for path, status, _ in opened if status and stat.S_ISDIR(status.st_mode)]
+    state = _Walk(frozenset(_real(path) for path in folders))
+    # Files that were named count as listed before any folder is walked: whatever a folder would make of them, they are
+    # explicit targets.
+    for path, status, _ in opened:
+        if status and not stat.S_ISDIR(status.st_mode):
+            state.listed.add(_place(_real(os.path.dirname(path)), os.path.basename(path)))
+            if stat.S_ISREG(status.st_mode):
+                state.judged.setdefault(os.path.normcase(_real(path)), path)
+    for path, status, problem in opened:
+        if path == "-":
+            yield Target(path, explicit=True)
+        elif problem or status is None:
+            yield Target(path, explicit=True, problem=problem)
+        elif stat.S_ISDIR(status.st_mode):
+            yield from _folder(path, state)
+        elif stat.S_ISREG(status.st_mode):
+            yield Target(path, explicit=True)
+        else:
+            yield Target(path, explicit=True, problem=_special(status.st_mode))
+
+
+def _look(path: str) -> tuple[os.stat_result | None, Finding | None]:
+    """What a named path is, links followed, or why that cannot be known."""
+    if path == "-":
+        return None, None
+    try:
+        return os.stat(path), None
+    except (OSError, ValueError) as error:
+        if os.path.islink(path):
+            return None, _broken_link(path, error)
+        return None, _unreadable(error)
+
+
+def _folder(top: str, state: _Walk) -> Iterator[Target]:
+    """Everything below the folder `top`."""
+    pending: list[Iterator[Target | _Folder]] = [_entries(_Folder(top, _real(top), git=False), state)]
+    while pending:
+        item = next(pending[-1], None)
+        if item is None:
+            pending.pop()
+        elif isinstance(item, _Folder):
+            pending.append(_entries(item, state))
+        else:
+            yield item
+
+
+def _entries(folder: _Folder, state: _Walk) -> Iterator[Target | _Folder]:
+    """The entries of one folder in the order of their names. The listing is read at once: no handle stays open."""
+    try:
+        with os.scandir(folder.path) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        yield Target(folder.path, problem=_unreadable(error))
+        return
+    if _HUB_REPOSITORY.fullmatch(os.path.basename(folder.real)):
+        # The names people know are those of the snapshots; the blobs behind them are listed as the same files.
+        entries.sort(key=lambda entry: entry.name == "blobs")
+    for entry in entries:
+        place = _place(folder.real, entry.name)
+        if place in state.listed:
+            continue
+        item = _entry(entry, folder, state)
+        if isinstance(item, Target):
+            state.listed.add(place)
+        yield item
+
+
+def _entry(entry: os.DirEntry[str], folder: _Folder, state: _Walk) -> Target | _Folder:
+    """What one entry of a folder is for the scan."""
+    try:
+        if entry.is_symlink() or _is_junction(entry):
+            return Target(entry.path, skip=_GIT) if folder.git else _link(entry.path, state)
+        if entry.is_dir(follow_symlinks=False):
+            real = os.path.join(folder.real, entry.name)
+            git = (folder.git or entry.name == ".git") and real not in state.roots  # unless it was named as well
+            return _Folder(entry.path, real, git)
+        if folder.git:
+            return Target(entry.path, skip=_GIT)
+        if entry.is_file(follow_symlinks=False):
+            return _file(entry.path, os.path.join(folder.real, entry.name), state)
+        return Target(entry.path, problem=_special(entry.stat(follow_symlinks=False).st_mode))
+    except OSError as error:
+        return Target(entry.path, problem=_unreadable(error))
+
+
+_GIT = "under .git: git's own data, not a checkpoint; name the file to have it judged"
+
+
+def _is_junction(entry: os.DirEntry[str]) -> bool:
+    """Whether the entry is a Windows junction, which is a link to a folder under another name."""
+    known = getattr(entry, "is_junction", None)  # Python 3.12
+    if known is not None:
+        return bool(known())
+    if os.name != "nt":
+        return False
+    tag = getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0)
+    return bool(tag) and tag == getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", None)
+
+
+def _file(path: str, real: str, state: _Walk) -> Target:
+    """A regular file, judged under the first path that led to it."""
+    # SECURITY: the same file is recognised by its path without links, never by (device, inode): some network and
+    # Windows file systems give one number to many files, and a file taken for another would not be judged at all.
+    first = state.judged.setdefault(os.path.normcase(real), path)
+    if first != path:
+        return Target(path, skip=f"the same file as {first}, judged under that name")
+    return Target(path)
+
+
+def _link(path: str, state: _Walk) -> Target:
+    """A link met in a folder."""
+    try:
+        status = os.stat(path)
+        real = os.path.realpath(path, strict=True)
+    except (OSError, ValueError) as error:
+        return Target(path, problem=_broken_link(path, error))
+    inside = any(_within(real, root) for root in state.roots)
+    if stat.S_ISDIR(status.st_mode):
+        # SECURITY: a folder below .git is not scanned in its own place, so a link to one may not count as scanned.
+        git = inside and not any(
+            _within(real, root) and ".git" not in os.path.relpath(real, root).split(os.sep) for root in state.roots
+        )
+        if inside and not git:
+            return Target(path, skip=f"a link to the folder {real}, which is scanned in its own place")
+        return Target(path, problem=_outward(real, "folder", "into .git" if inside else "outside the scanned folders"))
+    if not stat.S_ISREG(status.st_mode):
+        return Target(path, problem=_special(status.st_mode))
+    if inside or _same_hub_repository(path, real):
+        return _file(path, real, state)
+    return Target(path, problem=_outward(real, "file", "outside the scanned folders"))
+
+
+def _same_hub_repository(path: str, real: str) -> bool:
+    """Whether a link in models--*/snapshots/ leads to a file right in the blobs folder of the same models--*."""
+    blobs, _ = os.path.split(real)
+    repository, name = os.path.split(blobs)
+    if name != "blobs" or not _HUB_REPOSITORY.fullmatch(os.path.basename(repository)):
+        return False
+    return _within(_real(os.path.dirname(path) or os.curdir), os.path.join(repository, "snapshots"))
+
+
+def _real(path: str) -> str:
+    return os.path.realpath(path)
+
+
+def _place(folder: str, name: str) -> str:
+    """What tells one entry of a folder from any other; a link is an entry of its own. `folder` is a real path."""
+    return os.path.normcase(os.path.join(folder, name))
+
+
+def _within(real: str, root: str) -> bool:
+    real, root = os.path.normcase(real), os.path.normcase(root)
+    return real == root or real.startswith(root if root.endswith(os.sep) else root + os.sep)
+
+
+def _problem(rule: str, message: str, remedy: str, evidence: str = "") -> Finding:
+    return Finding(rule, Verdict.UNJUDGED, Severity.MEDIUM, message, remedy, evidence=evidence)
+
+
+def _outward(real: str, what: str, where: str) -> Finding:
+    return _problem("outward-link", f"a link to a {what} {where}: it was not followed", _NAME_THE_TARGET, real)
+
+
+def _special(mode: int) -> Finding:
+    kinds = (
+        (stat.S_ISFIFO, "a named pipe"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a character device"),
+        (stat.S_ISBLK, "a block device"),
+    )
+    kind = next((name for test, name in kinds if test(mode)), "neither a file nor a folder")
+    remedy = "send what it holds through standard input: safeload scan - < FILE"
+    return _problem("not-a-file", f"{kind}: it was not opened", remedy)
+
+
+def _broken_link(path: str, error: Exception) -> Finding:
+    try:
+        towards = os.readlink(path)
+    except (OSError, ValueError):
+        towards = ""
+    if isinstance(error, FileNotFoundError):
+        return _problem(
+            "broken-link", "a link to a file that does not exist", "fetch the missing file or remove the link", towards
+        )
+    # realpath(strict=True) and stat say ELOOP on POSIX; Windows has its own number (1921) for the same.
+    if isinstance(error, OSError) and (error.errno == errno.ELOOP or getattr(error, "winerror", None) == 1921):
+        return _problem("broken-link", "a link that leads back to itself", "remove the link", towards)
+    return _unreadable(error)
+
+
+def _unreadable(error: Exception) -> Finding:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return _problem("not-found", "there is no file or folder of this name", "check the path")
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    remedy = "allow this user to read it, or run the scan as a user who may"
+    if not isinstance(error, PermissionError):
+        remedy = "check the path and the file system, then scan again"
+    return _problem("unreadable", f"it cannot be read: {reason}", remedy)
