@@ -80,9 +80,9 @@ def _objects(ctx: Context, shape: tuple[int, ...], fortran: bool, given: object,
     items = resolve(given)
     if inert(items):
         raise ShapeError("takes elements that are outside the vetted table", Verdict.UNVETTED)
+    unchanged(ctx, offset, given)
     if type(items) is not list or len(items) != count(shape, 8):
         raise ShapeError("takes a list of exactly its elements")
-    unchanged(ctx, offset, given)
     return ArraySpec("|O", shape, fortran, b"", objects=items)
 
 

@@ -9,10 +9,17 @@ from __future__ import annotations
 from safeload.document import Built, StorageSpec, resolve
 from safeload.dtypes import itemsize
 from safeload.findings import Verdict
+from safeload.vetted.consumption import inert
 from safeload.vetted.interface import Context, ShapeError
 
 _MAX_RANK = 64
 _HUGE = 1 << 62
+
+
+def outside(value: object) -> None:
+    """Raise ShapeError(UNVETTED) for a resolved value from outside the table: what it is has its own finding."""
+    if inert(value):
+        raise ShapeError("takes an argument that is outside the vetted table", Verdict.UNVETTED)
 
 
 def sizes(value: object, what: str) -> tuple[int, ...]:
@@ -59,6 +66,8 @@ def check_geometry(
         raise ShapeError(
             f"the tensor reaches element {last} of storage {storage.key}, which holds {held}", rule="tensor-bounds"
         )
+    elif numel >= 1 << 63:
+        raise ShapeError("the tensor's sizes multiply to more elements than 64 bits can count", rule="tensor-bounds")
     elif numel > held:
         check_expansion(numel * width, room, ctx)
     ctx.tensors += 1

@@ -10,7 +10,7 @@ from safeload.document import QuantizedSpec, Symbol, TensorSpec, resolve
 from safeload.dtypes import QUANTIZED
 from safeload.machine.program import Call
 from safeload.vetted.interface import Constructor, Context, ShapeError, positional
-from safeload.vetted.torch_geometry import check_geometry, sizes
+from safeload.vetted.torch_geometry import check_geometry, outside, sizes
 from safeload.vetted.torch_tensors import no_hooks, storage_argument
 
 _CODES: dict[str, Literal["d", "f", "q", "i"]] = {"float64": "d", "float32": "f", "int64": "q", "int32": "i"}
@@ -54,6 +54,7 @@ def _per_channel(
     parts = []
     for part, what in ((scales, "scales"), (zeros, "zero points")):
         leaf = resolve(part)
+        outside(leaf)
         if (
             type(leaf) is TensorSpec
             and leaf.storage is not None

@@ -18,7 +18,7 @@ from safeload.document import NestedTensorSpec, SparseSpec, Symbol, TensorSpec, 
 from safeload.findings import Verdict
 from safeload.machine.program import Call
 from safeload.vetted.interface import Context, ShapeError, arguments
-from safeload.vetted.torch_geometry import sizes
+from safeload.vetted.torch_geometry import outside, sizes
 
 _COMPRESSED = ("torch.sparse_csr", "torch.sparse_csc", "torch.sparse_bsr", "torch.sparse_bsc")
 
@@ -26,6 +26,7 @@ _COMPRESSED = ("torch.sparse_csr", "torch.sparse_csc", "torch.sparse_bsr", "torc
 def rebuild_sparse(call: Call, ctx: Context) -> SparseSpec:
     """`_rebuild_sparse_tensor(layout, data)`; the indices are read and checked once the storages are known."""
     layout, data = arguments(call, object, tuple)
+    outside(layout)
     if type(layout) is not Symbol or type(data) is not tuple:
         raise ShapeError("takes (layout, data)")
     if layout.name == "torch.sparse_coo" and len(data) in (3, 4):
@@ -41,6 +42,7 @@ def rebuild_sparse(call: Call, ctx: Context) -> SparseSpec:
 
 def _strided(value: object, what: str) -> TensorSpec:
     leaf = resolve(value)
+    outside(leaf)
     if type(leaf) is not TensorSpec or leaf.storage is None:
         raise ShapeError(f"the {what} of a sparse tensor must be a plain tensor")
     return leaf
@@ -144,6 +146,7 @@ def _check_compressed(spec: SparseSpec, ctx: Context) -> SparseSpec:
 def rebuild_nested(call: Call, ctx: Context) -> NestedTensorSpec:
     """`_rebuild_nested_tensor(buffer, sizes, strides, offsets)`: every piece must lie inside the buffer."""
     buffer, *tables = arguments(call, object, object, object, object)
+    outside(buffer)
     if type(buffer) is not TensorSpec or buffer.storage is None or len(buffer.shape) != 1 or buffer.stride != (1,):
         raise ShapeError("the buffer of a nested tensor must be a flat tensor")
     size, stride, offset = (_index(table, "sizes, strides and offsets") for table in tables)

@@ -28,7 +28,7 @@ from safeload.findings import Verdict
 from safeload.machine.program import Call, Mutation
 from safeload.vetted.interface import Constructor, Context, ShapeError, arguments, positional
 from safeload.vetted.tensor_attributes import TENSOR_ATTRIBUTES
-from safeload.vetted.torch_geometry import check_geometry, sizes
+from safeload.vetted.torch_geometry import check_geometry, outside, sizes
 from safeload.vetted.torch_sparse import rebuild_nested, rebuild_sparse
 
 TENSOR_LIKE = (TensorSpec, WrappedTensor, QuantizedSpec, SparseSpec, NestedTensorSpec)
@@ -46,12 +46,14 @@ def storage_argument(value: object) -> StorageSpec:
         inner = resolve(value.document.root)
         if type(inner) is StorageValue:
             return replace(inner.storage, home=inner.storage.home or value.document)
+    outside(value)
     raise ShapeError("the first argument must be a storage")
 
 
 def dtype_argument(value: object) -> str:
     """The dtype name that an argument denotes."""
     value = resolve(value)
+    outside(value)
     if type(value) is not Symbol or not value.name.startswith("torch.") or value.name[6:] not in BITS:
         raise ShapeError("a dtype was expected")
     return value.name[6:]
@@ -155,6 +157,7 @@ def rebuild_meta(call: Call, ctx: Context) -> TensorSpec:
 def tensor_argument(value: object) -> object:
     """A tensor-like argument, kept as its Cell so that sharing survives; raises ShapeError when it is none."""
     leaf = resolve(value)
+    outside(leaf)
     if not isinstance(leaf, TENSOR_LIKE):
         raise ShapeError("the first argument must be a tensor")
     return value
@@ -230,6 +233,7 @@ def rebuild_from_type(call: Call, ctx: Context) -> WrappedTensor:
     """`_rebuild_from_type_v2(func, type, args, state)`, and v1 without the slot state."""
     func, cls, args, state = positional(call, 4)
     inner, kind = resolve(func), resolve(cls)
+    outside(inner)
     if type(inner) is not Symbol or inner.name not in _INNER:
         raise ShapeError("the function of a tensor with attributes must be one that rebuilds tensors")
     if type(kind) is not Symbol or kind.name not in _CLASSES:
@@ -246,6 +250,7 @@ def rebuild_on_device(call: Call, ctx: Context) -> object:
     if type(device) is not str:
         raise ShapeError("the device must be a str")
     leaf, name = resolve(data), dtype_argument(dtype)
+    outside(leaf)
     if type(leaf) is not TensorSpec:
         raise ShapeError("the data of a device tensor must be a plain tensor")
     if name != leaf.dtype:
@@ -266,6 +271,7 @@ def rebuild_from_numpy(call: Call, ctx: Context) -> Built:
     if type(device) is not str:
         raise ShapeError("the device must be a str")
     leaf, name = resolve(data), dtype_argument(dtype)
+    outside(leaf)
     if type(leaf) is not ArraySpec or leaf.dtype not in _NUMPY:
         raise ShapeError("the data of a device tensor must be a plain numeric array")
     if _NUMPY[leaf.dtype] != name:
