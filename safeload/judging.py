@@ -41,11 +41,15 @@ _CHECKS: dict[type, tuple[Check, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A global of this stream: the policy's word and, when vetted, the shape of its calls."""
+    """A global of this stream: the policy's word and, when vetted, the shape of its calls.
+
+    `capped` is the shape of a name that is dangerous in every other form, and unvetted in this one.
+    """
 
     node: Global
     decision: Decision
     constructor: Constructor | None
+    capped: Constructor | None = None
 
 
 class Judge:
@@ -97,8 +101,8 @@ class Judge:
 
     def _global(self, node: Global) -> None:
         decision = self.policy.decide(node.module, node.name)
-        constructor = CONSTRUCTORS[decision.shape] if decision.kind is Kind.VETTED else None
-        found = _Known(node, decision, constructor)
+        shape = CONSTRUCTORS[decision.shape] if decision.kind is Kind.VETTED else None
+        found = _Known(node, decision, shape) if decision.otherwise is None else _Known(node, decision, None, shape)
         self._known[id(node)] = found
         if decision.kind is Kind.VETTED and decision.otherwise is None:
             node.value = Symbol(decision.denotes)
@@ -134,6 +138,9 @@ class Judge:
         if found.constructor is not None:
             self._misshapen(call, found, ShapeError("is a value and is never called"))
             return
+        if found.capped is not None:
+            self._capped(call, found, found.capped)
+            return
         call.value = Record(node.module, node.name, _tuple(call.args), _kwargs(call.kwargs))
         if found.decision.kind is Kind.DANGEROUS:
             self._uncalled.pop(id(node), None)
@@ -150,6 +157,23 @@ class Judge:
                 decision.rule, decision.verdict, decision.severity, f"{name}: {decision.reason}", call.offset, name,
                 call_text(call),
             )  # fmt: skip
+
+    def _capped(self, call: Call, found: _Known, shape: Constructor) -> None:
+        """A call of a name that is dangerous in every form but one, which stays an inert record."""
+        try:
+            if call.kind not in shape.kinds or shape.call is None:
+                raise ShapeError(f"is never called through {call.kind}")
+            call.value = shape.call(call, self.context)
+        except ShapeError as error:
+            self._misshapen(call, found, error)
+            return
+        self._uncalled.pop(id(found.node), None)
+        decision, name = found.decision, global_name(found.node)
+        text = call_text(call)
+        if (decision.rule, text) not in self._reported:
+            self._reported.add((decision.rule, text))
+            message = f"looks up a member of an enum: {text}"
+            self._add(decision.rule, decision.verdict, decision.severity, message, call.offset, name, text)
 
     def _misshapen(self, call: Call, found: _Known, error: ShapeError) -> None:
         node = found.node

@@ -55,6 +55,7 @@ class Tally:
     opcodes: int = 0
     files: int = 0
     depth: int = 0
+    validated: int = 0
 
     def add(self, finding: Finding) -> None:
         """Keep a finding, or count it once the limit is reached; a verdict is never lost with it."""
@@ -272,7 +273,8 @@ class _Reader:
         if storage is None or extent is None or extent.size != storage.nbytes:
             raise ShapeError("the values that decide validity are not in the file", Verdict.UNJUDGED)
         most = self.tally.limits.validated_bytes if is_contiguous(spec) else self.tally.limits.validated_bytes >> 5
-        if spec_bytes(spec) > most:
+        self.tally.validated += spec_bytes(spec)
+        if max(spec_bytes(spec), self.tally.validated) > most:
             raise ShapeError(
                 f"{spec_bytes(spec)} bytes would have to be read to check this tensor; "
                 "raise it with --limit validated_bytes=VALUE", Verdict.UNJUDGED, "limit-reached",

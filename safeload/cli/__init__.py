@@ -1,1 +1,114 @@
-"""placeholder"""
+"""The command line: click, printing and exiting live in this folder only, one file for each command.
+
+A command's file is imported when the command is used, so that starting costs what that command needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from safeload.cli.ending import INTERRUPTED, UNFINISHED, complain, leave, lost_output
+from safeload.errors import InputError, SafeloadError
+
+# Command, the file that holds it under the same name, and its line in `safeload --help`.
+COMMANDS = (("scan", "safeload.cli.scan", "Judge checkpoints without running them."),)
+
+EXAMPLES = """\b
+Examples:
+  safeload scan model.pt                 one file
+  safeload scan models/                  every file in a folder
+  curl -s URL | safeload scan -          what comes through a pipe
+  safeload scan models/ --format json    for programs
+
+\b
+Exit codes:
+  0   every file is clean
+  1   a file is dangerous, or names something outside the vetted table
+  2   a file could not be judged, nothing was scanned, or the command line is wrong
+"""
+
+
+class Lazy(click.Group):
+    """A group that knows its commands by name, and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of COMMANDS."""
+        return [name for name, _, _ in COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        for name, module, _ in COMMANDS:
+            if name == cmd_name:
+                command = getattr(import_module(module), name)
+                return command if isinstance(command, click.Command) else None
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `--help`, without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, _, line in COMMANDS])
+
+    def main(self, args: Any = None, prog_name: str | None = None, *_: Any, **extra: Any) -> Any:
+        """Runs a command and exits: 130 after Ctrl-C, 2 for whatever keeps a command from doing its work."""
+        extra.pop("standalone_mode", None)
+        empty = not (sys.argv[1:] if args is None else args)
+        try:
+            code = super().main(["--help"] if empty else args, prog_name or "safeload", standalone_mode=False, **extra)
+            # No command at all is a command line that does nothing, however helpful the answer.
+            leave(code if isinstance(code, int) and not empty else UNFINISHED)
+        except click.exceptions.Exit as exit_:
+            leave(exit_.exit_code)
+        except click.ClickException as error:
+            context = getattr(error, "ctx", None)
+            complain(error.format_message(), context)
+        except InputError as error:
+            complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        except SafeloadError as error:
+            complain(str(error))
+        except (click.Abort, KeyboardInterrupt):
+            leave(INTERRUPTED)
+        except OSError as error:
+            if error.filename:
+                complain(f"{error.filename}: {error.strerror}")
+            lost_output(error)
+            leave(UNFINISHED)
+        except Exception:
+            # A bug of ours must not end with 1, which says that a file was judged.
+            import traceback
+
+            complain(f"safeload itself failed, please report it\n{traceback.format_exc()}")
+
+
+@click.group(cls=Lazy, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda c, _, v: version(c, v),
+    help="Show version and policy digest and exit.",
+)
+def app() -> None:
+    """Judge model checkpoints without running them: nothing in a file can make safeload call anything outside a
+    closed, reviewed table.
+    """
+
+
+def version(context: click.Context, wanted: bool) -> None:
+    """Prints the version and the first twelve digits of the policy's digest."""
+    if wanted and not context.resilient_parsing:
+        from safeload.policy import Policy
+        from safeload.report import VERSION
+
+        click.echo(f"safeload {VERSION} (policy {Policy.default().digest[:12]})")
+        context.exit()
+
+
+def main() -> NoReturn:
+    """The console script."""
+    app.main()
+    raise AssertionError("app.main exits")

@@ -8,18 +8,19 @@ Knows nothing of what a name means: that is policy.
 
 from __future__ import annotations
 
-from safeload.cell import Cell
+from safeload.cell import UNSET, Cell
 
 
 class Global(Cell):
     """A name that is imported: `module` and `name` as CPython resolves them (python 2 names remapped below
-    protocol 3); `raw_module` and `raw_name` as the stream spells them. `dotted`: protocol >= 4 walks the dots.
+    protocol 3); `raw_module` and `raw_name` as the stream spells them. From protocol 4 on, `protocol` being that
+    of the moment, CPython walks the dots of `name`.
     """
 
     __slots__ = ("module", "name", "raw_module", "raw_name", "protocol", "offset")
 
     def __init__(self, module: str, name: str, raw_module: str, raw_name: str, protocol: int, offset: int) -> None:
-        super().__init__()
+        self.value = UNSET
         self.module = module
         self.name = name
         self.raw_module = raw_module
@@ -56,7 +57,7 @@ class Call(Cell):
     __slots__ = ("kind", "func", "args", "kwargs", "offset", "mutations")
 
     def __init__(self, kind: str, func: object, args: object, kwargs: object, offset: int) -> None:
-        super().__init__()
+        self.value = UNSET
         self.kind = kind
         self.func = func
         self.args = args
@@ -71,7 +72,7 @@ class Persistent(Cell):
     __slots__ = ("pid", "text", "offset")
 
     def __init__(self, pid: object, text: bool, offset: int) -> None:
-        super().__init__()
+        self.value = UNSET
         self.pid = pid
         self.text = text
         self.offset = offset
@@ -83,7 +84,7 @@ class Extension(Cell):
     __slots__ = ("code", "offset")
 
     def __init__(self, code: int, offset: int) -> None:
-        super().__init__()
+        self.value = UNSET
         self.code = code
         self.offset = offset
 
@@ -94,7 +95,7 @@ class Buffer(Cell):
     __slots__ = ("offset",)
 
     def __init__(self, offset: int) -> None:
-        super().__init__()
+        self.value = UNSET
         self.offset = offset
 
 
@@ -117,9 +118,9 @@ class Program:
     value     what STOP left (None in a partial Program)
     effects   every effect in order
     notes     why the stream is not canonical; empty for a stream that every CPython >= 3.8 reads alike
-    touched   id(container or node) -> offset of the last opcode that changed it. Only kept from the first call whose
-              arguments can be changed later, so absence means "not changed since then". Lets a vetted shape refuse
-              arguments that were changed after the call that consumed them.
+    touched   id(container or node) -> offset of the last opcode that changed it. Only kept from the first call,
+              persistent load or state that consumes something which can be changed later, so absence means "not changed
+              since then". Lets a vetted shape refuse arguments that were changed after the call that consumed them.
     blobs     (offset, value) of each bytes or str literal that looks like a pickle or an archive of its own
     start,end byte range of the stream in the bytes given to the machine; `end` is the offset after STOP
     protocol  highest PROTO seen (0 when none)

@@ -24,7 +24,6 @@ READS_FREE = 64 << 20
 NAME_LENGTH = 1000
 # CPython refuses to convert longer texts to int; no real fraction or entropy comes near.
 INTEGER_BITS = 14_000
-_SPENT = "spent"
 
 
 def spend(ctx: Context, amount: int, offset: int) -> None:
@@ -32,12 +31,8 @@ def spend(ctx: Context, amount: int, offset: int) -> None:
 
     SECURITY: without it a list or str consumed by many calls costs the product of both, in time or in memory.
     """
-    spent = getattr(ctx, _SPENT, None)
-    if spent is None:
-        return
-    spent += amount
-    setattr(ctx, _SPENT, spent)
-    if spent > READS_FREE + READS_PER_BYTE * offset:
+    ctx.spent += amount
+    if ctx.spent > READS_FREE + READS_PER_BYTE * offset:
         raise ShapeError("the same values are consumed over and over", Verdict.UNJUDGED)
 
 

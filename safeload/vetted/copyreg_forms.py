@@ -13,7 +13,7 @@ from safeload.findings import Verdict
 from safeload.machine.program import Call, Mutation
 from safeload.record import Record
 from safeload.vetted import builtins_types, collections_types, namespaces, stdlib_values
-from safeload.vetted.consumption import inert, spend, symbol
+from safeload.vetted.consumption import inert, spend, symbol, unchanged
 from safeload.vetted.interface import Change, Constructor, Context, Shape, ShapeError, positional
 
 BASES = frozenset(
@@ -81,8 +81,7 @@ def newobj_ex(call: Call, ctx: Context) -> object:
         raise ShapeError("takes a class, a tuple and a dict")
     if not isinstance(owner, Record) or owner.args is not None:
         raise ShapeError("makes an object of a class that has no such form", Verdict.UNVETTED)
-    if not ctx.settled(kwargs, call.offset):
-        raise ShapeError("arguments were changed after the call", Verdict.UNJUDGED)
+    unchanged(ctx, call.offset, kwargs)
     return Record(owner.module, owner.qualname, args, kwargs)
 
 

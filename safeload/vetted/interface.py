@@ -46,6 +46,7 @@ class Context:
                is raised past limits.validated_bytes. Only for deferred checks
     deferred   checks of values that can only be read once the layout is known: (cell, check); the scanner runs them and
                puts what they return into the cell
+    spent      elements and bytes consumed by calls so far: see `consumption.spend`
     enclosed   judges bytes as a file of its own, for nested loaders
     """
 
@@ -59,31 +60,7 @@ class Context:
     storages: dict[str, StorageSpec] = field(default_factory=dict)
     deferred: list[tuple[Cell, Callable[[], object]]] = field(default_factory=list)
     tensors: int = 0
-
-    def settled(self, value: object, offset: int) -> bool:
-        """Whether no container or call reachable as plain data from `value` was changed after `offset`.
-
-        SECURITY: CPython reads the arguments when the call runs; the tree shows them as they are at the end. A list
-        changed after the call that consumed it would be judged by contents that the call never saw.
-        """
-        touched = self.touched
-        if not touched:
-            return True
-        todo: list[object] = [value]
-        seen: set[int] = set()
-        while todo:
-            item = todo.pop()
-            if not isinstance(item, Cell | tuple | list | set | frozenset | dict) or id(item) in seen:
-                continue
-            seen.add(id(item))
-            if touched.get(id(item), -1) > offset:
-                return False
-            if isinstance(item, dict):
-                todo.extend(item.keys())
-                todo.extend(item.values())
-            elif not isinstance(item, Cell):
-                todo.extend(item)
-        return True
+    spent: int = 0
 
 
 Shape = Callable[[Call, Context], object]

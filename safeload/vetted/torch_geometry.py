@@ -12,7 +12,7 @@ from safeload.findings import Verdict
 from safeload.vetted.consumption import inert
 from safeload.vetted.interface import Context, ShapeError
 
-_MAX_RANK = 64
+MAX_RANK = 64
 _HUGE = 1 << 62
 
 
@@ -30,8 +30,8 @@ def sizes(value: object, what: str) -> tuple[int, ...]:
             value = value.args[0]
     if type(value) is not tuple:
         raise ShapeError(f"{what} must be a tuple of ints")
-    if len(value) > _MAX_RANK:
-        raise ShapeError(f"{what} has {len(value)} dimensions, more than {_MAX_RANK}", Verdict.UNJUDGED)
+    if len(value) > MAX_RANK:
+        raise ShapeError(f"{what} has {len(value)} dimensions, more than {MAX_RANK}", Verdict.UNJUDGED)
     for n in value:
         if type(n) is not int or not 0 <= n < _HUGE:
             raise ShapeError(f"{what} must hold ints from 0 to 2^62", rule="tensor-bounds")

@@ -9,6 +9,7 @@ from typing import Literal
 from safeload.document import QuantizedSpec, Symbol, TensorSpec, resolve
 from safeload.dtypes import QUANTIZED
 from safeload.machine.program import Call
+from safeload.vetted.consumption import elements
 from safeload.vetted.interface import Constructor, Context, ShapeError, positional
 from safeload.vetted.torch_geometry import check_geometry, outside, sizes
 from safeload.vetted.torch_tensors import no_hooks, storage_argument
@@ -62,10 +63,10 @@ def _per_channel(
         ):
             if leaf.shape != (count,):
                 raise ShapeError(f"a quantized tensor has not one of its {what} per channel", rule="tensor-bounds")
-        elif type(leaf) is list and len(leaf) == count and ctx.settled(leaf, call.offset):
+        elif type(leaf) is list and len(leaf) == count:
+            leaf = elements(ctx, leaf, part, call.offset)
             if any(type(x) not in (int, float) for x in leaf):
                 raise ShapeError(f"the {what} of a quantized tensor must be numbers")
-            leaf = list(leaf)
         else:
             raise ShapeError(f"the {what} of a quantized tensor must be a flat tensor or list, one per channel")
         parts.append(leaf)

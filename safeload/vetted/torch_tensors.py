@@ -26,6 +26,7 @@ from safeload.document import (
 from safeload.dtypes import BITS, COMPLEX, FLOATING
 from safeload.findings import Verdict
 from safeload.machine.program import Call, Mutation
+from safeload.vetted.consumption import unchanged
 from safeload.vetted.interface import Constructor, Context, ShapeError, arguments, positional
 from safeload.vetted.tensor_attributes import TENSOR_ATTRIBUTES
 from safeload.vetted.torch_geometry import check_geometry, outside, sizes
@@ -86,8 +87,9 @@ def _bits(metadata: object, dtype: str, call: Call, ctx: Context) -> tuple[bool,
     """(conj, neg) of a metadata argument."""
     if metadata is None:
         return False, False
-    if type(metadata) is not dict or not ctx.settled(metadata, call.offset):
-        raise ShapeError("tensor metadata must be a dict that nothing changes later")
+    if type(metadata) is not dict or len(metadata) > 2:
+        raise ShapeError("tensor metadata must be a dict of the flags conj and neg")
+    unchanged(ctx, call.offset, metadata)
     if any(key not in ("conj", "neg") or type(value) is not bool for key, value in metadata.items()):
         raise ShapeError("tensor metadata holds only the flags conj and neg")
     conj, neg = metadata.get("conj", False), metadata.get("neg", False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from safeload.document import Built, Enclosed, Symbol
+from safeload.document import Built, Enclosed, Symbol, resolve
 from safeload.findings import Verdict
 from safeload.machine.program import Call, Mutation
-from safeload.vetted.interface import Constructor, Context, ShapeError, arguments
-from safeload.vetted.torch_geometry import sizes
+from safeload.vetted.consumption import elements, spend
+from safeload.vetted.interface import Constructor, Context, ShapeError, arguments, positional
+from safeload.vetted.torch_geometry import MAX_RANK, sizes
 from safeload.vetted.torch_sparse import rebuild_nested, rebuild_sparse
 
 _DEVICE = re.compile(r"[a-z_]{2,20}(?::[0-9]{1,4})?", re.ASCII)
@@ -21,11 +22,10 @@ _VERSION = re.compile(r"[0-9A-Za-z.+_-]{1,100}", re.ASCII)
 
 def size(call: Call, ctx: Context) -> Built:
     """`torch.Size(sequence of ints)`."""
-    (value,) = arguments(call, (tuple, list))
-    if type(value) is list:
-        if not ctx.settled(value, call.offset):
-            raise ShapeError("the sizes are changed after the call that read them", Verdict.UNJUDGED)
-        value = tuple(value)
+    (raw,) = positional(call, 1)
+    value = resolve(raw)
+    if type(value) is list and len(value) <= MAX_RANK:
+        value = tuple(elements(ctx, value, raw, call.offset))
     return Built("torch.Size", (sizes(value, "torch.Size"),))
 
 
@@ -65,7 +65,10 @@ def load_from_bytes(call: Call, ctx: Context) -> Enclosed:
     SECURITY: torch runs the inner file with weights_only=False, so it must be judged, never passed on.
     """
     (data,) = arguments(call, bytes)
-    return Enclosed(ctx.enclosed(data if isinstance(data, bytes) else b"", call.offset))
+    if not isinstance(data, bytes):
+        raise ShapeError("takes bytes")
+    spend(ctx, len(data), call.offset)
+    return Enclosed(ctx.enclosed(data, call.offset))
 
 
 CONSTRUCTORS = (

@@ -1,0 +1,101 @@
+# Everything runs in $(VENV), which is made when it is missing. PYTHON=... picks another interpreter (3.11 or newer).
+
+PYTHON ?= python3
+VENV ?= .venv
+BENCH_VENV ?= .venv-bench
+
+BIN := $(VENV)/bin
+BENCH_BIN := $(BENCH_VENV)/bin
+SOURCES := $(shell find safeload rules -name '*.py' -o -name '*.toml')
+DECLARED := pyproject.toml setup.py constraints.txt
+
+# The checkout is installed as it stands (-e), always as plain Python: see setup.py.
+INSTALL := SAFELOAD_PURE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test check lint format bench samples clean
+
+help:
+	@echo "make demo    make an environment, install, scan samples/ and show what a refusal looks like"
+	@echo "make test    make an environment, install, run the whole test suite"
+	@echo "make check   formatting, lint and types, then the whole test suite"
+	@echo "make lint    formatting, lint and types only"
+	@echo "make format  let ruff format and sort imports"
+	@echo "make bench   measure safeload beside picklescan, modelscan and fickling (takes minutes and 2 GB of disk)"
+	@echo "make samples write samples/ again from samples/build.py"
+	@echo "make clean   remove environments, builds and caches"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "safeload needs Python 3.11 or newer; '$(PYTHON)' is not: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Two stamps, so that the demo does not wait for torch.
+$(VENV)/.installed: $(DECLARED) | $(BIN)/python
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-all: $(DECLARED) | $(BIN)/python
+	$(INSTALL) -e '.[torch,dev]'
+	@touch $(VENV)/.installed $@
+
+REFUSED := samples/files/names/payload-in-data-pkl.pt
+HELD := samples/files/benign/checkpoint.pt
+
+# A scan of hostile files ends with status 1: that is what is shown, and no failure of the demo.
+demo: $(VENV)/.installed
+	@test -f samples/index.toml || $(BIN)/python samples/build.py
+	@echo
+	@echo "1. Every sample in one go: small files, most of which try something (samples/index.toml says what)."
+	@echo
+	@echo "   $$ safeload scan --quiet samples/files"
+	@echo
+	@$(BIN)/safeload scan --quiet samples/files; code=$$?; echo; echo "   exit status $$code"
+	@echo
+	@echo "2. A refusal: a checkpoint with a tensor in it, and a command that torch.load would run."
+	@echo
+	@echo "   $$ safeload scan $(REFUSED)"
+	@echo
+	@$(BIN)/safeload scan $(REFUSED); code=$$?; echo; echo "   exit status $$code"
+	@echo
+	@echo "3. An honest training checkpoint."
+	@echo
+	@echo "   $$ safeload scan --verbose $(HELD)"
+	@echo
+	@$(BIN)/safeload scan --verbose $(HELD); code=$$?; echo; echo "   exit status $$code"
+	@echo
+	@echo "Next: scan files of yours        $(BIN)/safeload scan PATH..."
+	@echo "      what the options do         $(BIN)/safeload scan --help"
+	@echo "      what a rule means           rules/README.md"
+	@echo "      run the whole test suite    make test"
+
+test: $(VENV)/.installed-all
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-all
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+check: lint test
+
+format: $(VENV)/.installed-all
+	$(BIN)/ruff check --fix --select I .
+	$(BIN)/ruff format .
+
+samples: $(VENV)/.installed-all
+	$(BIN)/python samples/build.py
+
+# The wheel, so that the compiled machine is what is measured.
+$(BENCH_VENV)/.installed: $(DECLARED) $(SOURCES) benchmarks/rivals.txt
+	test -x $(BENCH_BIN)/python || $(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/rivals.txt
+	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps .
+	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check .
+	@touch $@
+
+bench: $(VENV)/.installed-all $(BENCH_VENV)/.installed
+	$(BIN)/python benchmarks/scan.py --python $(BENCH_BIN)/python --corpus-python $(BIN)/python
+
+clean:
+	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,88 @@
+"""How a command ends: exit codes, messages on standard error, and output that has to arrive."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from safeload.errors import MissingExtra
+
+UNFINISHED = 2
+INTERRUPTED = 130
+
+
+def leave(code: int) -> NoReturn:
+    """Exits, after what was printed has arrived. Output that cannot arrive is a failure; a closed pipe is not."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        code = code if is_closed_pipe(error) else UNFINISHED
+        lost_output(error)
+    sys.exit(code)
+
+
+def lost_output(error: OSError) -> None:
+    """Says that standard output cannot be written, unless its reader went away, and gives it up."""
+    _silence()
+    if not is_closed_pipe(error):
+        _say(f"standard output could not be written: {error.strerror}")
+
+
+def complain(message: str, context: click.Context | None = None) -> NoReturn:
+    """Exits with 2 and a message on standard error. Names in it may come from files that a shell listed."""
+    _say(message)
+    if context is not None:
+        _say(f"{context.command_path} --help", label="See")
+    leave(UNFINISHED)
+
+
+def _say(message: str, label: str = "Error") -> None:
+    from safeload.reports import escape
+
+    text = "\n".join(escape.exact(line) for line in message.split("\n"))
+    with contextlib.suppress(OSError):
+        click.echo(f"{label}: {text}", err=True)
+
+
+def write_out(text: str, *, color: bool) -> None:
+    """Prints a report on standard output. A reader that went away (`| head`) has seen enough: no error."""
+    if sys.stdout is None:
+        complain("standard output is closed; write the report to a file with -o FILE")
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    # A terminal that cannot show a letter shows its escape.
+    shown = text.encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        click.echo(shown, nl=False, color=color)
+        sys.stdout.flush()
+    except OSError as error:
+        lost_output(error)
+        if not is_closed_pipe(error):
+            leave(UNFINISHED)
+
+
+def is_closed_pipe(error: OSError) -> bool:
+    """Whether nobody reads any more; Windows says EINVAL."""
+    return isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL)
+
+
+def _silence() -> None:
+    """Points standard output at nothing, so that the interpreter does not fail over it at its end."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
+
+
+def need(extra: str, *modules: str) -> None:
+    """Checks that the modules of an extra can be imported. Raises MissingExtra, with the line that installs it."""
+    from importlib.util import find_spec
+
+    for module in modules:
+        if find_spec(module) is None:
+            raise MissingExtra(f"this needs {module}, which is not installed: pip install 'safeload[{extra}]'")

@@ -1,0 +1,111 @@
+"""Where storages go: torch's map_location, read by torch's own rules.
+
+Semantics: torch/serialization.py `_get_restore_location` and `default_restore_location`, torch 2.13, with two
+differences that the documentation states: a device that does not exist here falls back to the CPU when the caller asked
+for nothing, and a `meta` tag in a file is ignored (torch drops the data).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from safeload.errors import UsageError
+
+MapLocation = str | torch.device | Mapping[str, str] | Callable[[torch.UntypedStorage, str], Any] | None
+
+
+class CallersError(Exception):
+    """Carries what the caller's own map_location raised past our handlers; never leaves the library."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Placement:
+    """Moves each storage to where map_location wants it."""
+
+    def __init__(self, map_location: MapLocation) -> None:
+        self._map: Mapping[str, str] | None = None
+        self._call: Callable[[torch.UntypedStorage, str], Any] | None = None
+        self._fixed: torch.device | None = None
+        self._saved = map_location is None
+        self._devices: dict[str, torch.device] = {}
+        if isinstance(map_location, str | torch.device):
+            self._fixed = _device(map_location)
+        elif isinstance(map_location, Mapping):
+            self._map = map_location
+        elif callable(map_location):
+            self._call = map_location
+        elif map_location is not None:
+            raise UsageError(
+                "map_location must be None, a str, a torch.device, a dict or a callable, "
+                f"not {type(map_location).__name__}"
+            )
+
+    @property
+    def target(self) -> torch.device | None:
+        """The one device everything goes to, None when it depends on the storage."""
+        return self._fixed
+
+    def place(self, storage: torch.UntypedStorage, location: str) -> torch.UntypedStorage:
+        """`storage` (on the CPU, with the file's tag `location`) where it belongs."""
+        if self._call is not None:
+            try:
+                result = self._call(storage, location)
+            except Exception as error:
+                raise CallersError(error) from error
+            if result is not None:
+                return _untyped(result)
+        if self._fixed is not None:
+            return _moved(storage, self._fixed)
+        if self._map is not None:
+            location = self._map.get(location, location)
+            return _moved(storage, _device(location))
+        device = self._devices.get(location)
+        if device is None:
+            device = self._devices[location] = existing_device(location)
+        return _moved(storage, device)
+
+
+def existing_device(location: str) -> torch.device:
+    """The device that a file's tag names when this machine has it, else the CPU."""
+    kind, _, number = location.partition(":")
+    cpu = torch.device("cpu")
+    if kind in ("cpu", "meta"):
+        return cpu
+    index = int(number or 0)
+    if kind == "cuda":
+        return torch.device("cuda", index) if torch.cuda.is_available() and index < torch.cuda.device_count() else cpu
+    if kind == "mps":
+        return torch.device("mps") if torch.backends.mps.is_available() else cpu
+    module = getattr(torch, kind, None) if kind in ("xpu", "mtia") else None
+    if module is not None and module.is_available() and index < module.device_count():
+        return torch.device(kind, index)
+    return cpu
+
+
+def _device(location: str | torch.device) -> torch.device:
+    try:
+        return torch.device(location)
+    except (RuntimeError, TypeError) as error:
+        raise UsageError(f"map_location names no device of torch: {location!r}") from error
+
+
+def _moved(storage: torch.UntypedStorage, device: torch.device) -> torch.UntypedStorage:
+    if device.type == "cpu":
+        return storage
+    if device.type == "meta":
+        return torch.UntypedStorage(storage.nbytes(), device="meta")
+    return storage.to(device=device)
+
+
+def _untyped(result: Any) -> torch.UntypedStorage:
+    if isinstance(result, torch.UntypedStorage):
+        return result
+    if isinstance(result, torch.storage.TypedStorage):
+        return result._untyped_storage
+    raise UsageError(f"map_location must return a storage or None, not {type(result).__name__}")

@@ -1,0 +1,113 @@
+"""Storages out of the judged file: mapped privately where that is possible, copied where it is not.
+
+A map is copy-on-write: writing a tensor never changes the file. What is mapped is the file that was judged (its open
+descriptor, not its path). SECURITY: bytes of a map can still change when somebody writes into the file; nothing whose
+value decides validity is read from here (see `document.SparseSpec.checked`).
+"""
+
+from __future__ import annotations
+
+import mmap
+import sys
+from typing import Any
+
+import torch
+
+from safeload.containers.storage_bytes import storage_bytes
+from safeload.document import Document, Extent, StorageSpec
+from safeload.dtypes import itemsize
+from safeload.errors import InputError, Malformed
+from safeload.inputs import FileSource
+from safeload.loading.placement import Placement
+from safeload.source import Source
+
+# torch aligns storages to 64 in files; kernels need the size of the largest element, complex128.
+_UNTYPED_ALIGNMENT = 16
+
+
+class Storages:
+    """The storages of one Document (and of those enclosed in it), each made once."""
+
+    def __init__(self, document: Document, placement: Placement, *, use_mmap: bool | None) -> None:
+        self._document = document
+        self._placement = placement
+        self._use_mmap = use_mmap is not False
+        self._made: dict[tuple[int, str], torch.UntypedStorage] = {}
+        self._views: dict[tuple[int, str, tuple[int, int]], torch.UntypedStorage] = {}
+        self._maps: dict[int, tuple[torch.UntypedStorage, Any] | None] = {}
+
+    def get(self, spec: StorageSpec) -> torch.UntypedStorage:
+        """The storage that `spec` denotes, the same object for the same key (and view)."""
+        document = self._document if spec.home is None else spec.home
+        place = (id(document), spec.key)
+        found = self._made.get(place)
+        if found is None:
+            found = self._made[place] = self._make(spec, document)
+        if spec.view is None:
+            return found
+        view = (*place, spec.view)
+        if view not in self._views:
+            start, length = spec.view
+            self._views[view] = found[start : start + length]
+        return self._views[view]
+
+    def _make(self, spec: StorageSpec, document: Document) -> torch.UntypedStorage:
+        if spec.nbytes == 0:
+            return self._placement.place(torch.UntypedStorage(0), spec.location)
+        extent = document.storages.get(spec.key)
+        if extent is None or extent.size != spec.nbytes:
+            # The judge has refused this; a Document that gets here otherwise is refused again.
+            raise Malformed(f"storage {spec.key} is not in the file as it was declared")
+        swap = document.big_endian != (sys.byteorder == "big")
+        storage = None if swap else self._mapped(spec, extent, document.source)
+        if storage is None:
+            storage = _copied(document.source, extent)
+            if swap and spec.dtype is not None:
+                _swap(storage, spec.dtype)
+        return self._placement.place(storage, spec.location)
+
+    def _mapped(self, spec: StorageSpec, extent: Extent, source: Source) -> torch.UntypedStorage | None:
+        if not self._use_mmap or not extent.stored or not isinstance(source, FileSource):
+            return None
+        alignment = _UNTYPED_ALIGNMENT if spec.dtype is None else itemsize(spec.dtype)
+        if extent.offset % alignment:
+            return None
+        whole = self._map(source)
+        return None if whole is None else whole[extent.offset : extent.offset + extent.size]
+
+    def _map(self, source: FileSource) -> torch.UntypedStorage | None:
+        key = id(source)
+        if key not in self._maps:
+            try:
+                mapped = mmap.mmap(source.fileno(), source.size, access=mmap.ACCESS_COPY)
+            except (OSError, ValueError):
+                # A file system without maps, or an address space that is used up: copying still works.
+                self._maps[key] = None
+            else:
+                if source.changed():
+                    raise InputError(
+                        5, "the file changed between the scan and the load; nothing was loaded", source.name
+                    )
+                self._maps[key] = (torch.frombuffer(mapped, dtype=torch.uint8).untyped_storage(), mapped)
+        found = self._maps[key]
+        return None if found is None else found[0]
+
+
+def _copied(source: Source, extent: Extent) -> torch.UntypedStorage:
+    """A private copy, read (and inflated) once."""
+    if extent.stored and isinstance(source, FileSource):
+        data = bytearray(extent.size)
+        source.read_into(extent.offset, data)
+    elif extent.stored:
+        data = bytearray(source.peek(extent.offset, extent.length))
+        if len(data) != extent.size:
+            raise Malformed("the input got shorter between the scan and the load", offset=extent.offset)
+    else:
+        data = bytearray(storage_bytes(source, extent, extent.size))
+    return torch.frombuffer(data, dtype=torch.uint8).untyped_storage()
+
+
+def _swap(storage: torch.UntypedStorage, dtype: str) -> None:
+    """Reverse the bytes of each element in place."""
+    if itemsize(dtype) > 1:
+        storage.byteswap(getattr(torch, dtype))

@@ -1,0 +1,251 @@
+"""The opcodes that push a literal spelled as text or by a length, and are too rare to be in the interpreter's loop.
+
+Text forms come in spellings on which CPython's C and Python readers, its versions and pickletools differ. The one form
+that pickle itself writes is canonical; any other is noted and then read the way most of them read it, so that what
+follows is still seen. Semantics: CPython Modules/_pickle.c (3.11) and Lib/pickle.py; issues are CPython's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from safeload.errors import Malformed
+from safeload.machine.blobs import HEAD
+from safeload.machine.state import State
+
+# Not -0: as an INT it has three bytes with its newline, and older C readers take those for a bool.
+_INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]*")
+_FLOAT: Final = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|-?inf|nan")
+_OCTAL: Final = re.compile(rb"\s*[+-]?0[0-7]+\s*")
+_ESCAPE: Final = re.compile(rb"\\(\n|[\\'\"abfnrtv]|[0-7]{1,3}|x[0-9A-Fa-f]{2}|.|$)", re.DOTALL)
+_ESCAPES: Final = {
+    b"\n": b"",
+    b"\\": b"\\",
+    b"'": b"'",
+    b'"': b'"',
+    b"a": b"\a",
+    b"b": b"\b",
+    b"f": b"\f",
+    b"n": b"\n",
+    b"r": b"\r",
+    b"t": b"\t",
+    b"v": b"\v",
+}
+# CPython refuses longer text unless told otherwise, and the conversion takes quadratic time.
+_DIGITS: Final = 4300
+
+
+def _number(text: bytes, offset: int) -> int:
+    """The integer that a non-canonical `text` most likely stands for."""
+    # C stops at a zero byte, Python refuses it (126996).
+    text = text.partition(b"\0")[0]
+    if len(text) > _DIGITS + 1:
+        raise Malformed(f"a text integer has more than {_DIGITS} digits", offset=offset)
+    for base in (10, 0):
+        try:
+            if base == 10 and _OCTAL.fullmatch(text):
+                return int(text, 8)
+            return int(text, base)
+        except ValueError:
+            continue
+    raise Malformed(f"{text[:40]!r} is not an integer", offset=offset)
+
+
+def integer(state: State, text: bytes, offset: int) -> int:
+    """The integer spelled by `text`, noting every spelling but pickle's own."""
+    if len(text) > state.integer_limit:
+        raise state.limit("integer_bytes", f"a text integer of {len(text)} bytes", offset)
+    if not text:
+        raise Malformed("a number is missing", offset=offset)
+    if _INTEGER.fullmatch(text) is None:
+        # 126992 (base 0 or 10), 126996 (zero bytes), 135241, 144410: sign, spaces, underscores, leading zeros
+        state.note(f"{text[:40]!r} is not how pickle writes an integer", offset)
+        return _number(text, offset)
+    if len(text) > _DIGITS:
+        raise Malformed(f"a text integer has more than {_DIGITS} digits", offset=offset)
+    try:
+        return int(text)
+    except ValueError as error:  # a process may have lowered its limit of digits
+        raise Malformed(str(error), offset=offset) from None
+
+
+def load_int(state: State, offset: int) -> None:
+    """INT: a line of decimal digits, where 00 and 01 are False and True."""
+    text = state.line(offset)
+    if text in (b"00", b"01"):
+        state.stack.append(text == b"01")
+    else:
+        state.stack.append(integer(state, text, offset))
+
+
+def load_long(state: State, offset: int) -> None:
+    """LONG: a line of decimal digits that ends with L."""
+    text = state.line(offset)
+    if text.endswith(b"L"):
+        text = text[:-1]
+    else:
+        state.note("a LONG without its L", offset)
+    state.stack.append(integer(state, text, offset))
+
+
+def load_long1(state: State, offset: int) -> None:
+    """LONG1: a little-endian two's complement integer with a 1-byte length."""
+    _counted_long(state, state.count(1, offset), offset)
+
+
+def load_long4(state: State, offset: int) -> None:
+    """LONG4: a little-endian two's complement integer with a signed 4-byte length."""
+    size = state.count(4, offset)
+    if size >= 1 << 31:
+        raise Malformed("a LONG4 has a negative length", offset=offset)
+    _counted_long(state, size, offset)
+
+
+def _counted_long(state: State, size: int, offset: int) -> None:
+    if size > state.integer_limit:
+        raise state.limit("integer_bytes", f"an integer of {size} bytes", offset)
+    pos = state.pos
+    state.need(pos + size, offset)
+    state.pos = pos + size
+    state.stack.append(int.from_bytes(state.data[pos : pos + size], "little", signed=True))
+
+
+def load_float(state: State, offset: int) -> None:
+    """FLOAT: a line that spells a float as repr does."""
+    text = state.line(offset)
+    if len(text) > state.integer_limit:
+        raise state.limit("integer_bytes", f"a text float of {len(text)} bytes", offset)
+    plain = _FLOAT.fullmatch(text) is not None
+    if not plain:
+        # 135580: spaces; also underscores, signs, zero bytes, other spellings of inf and nan
+        state.note(f"{text[:40]!r} is not how pickle writes a float", offset)
+    try:
+        value = float(text.partition(b"\0")[0])
+    except ValueError:
+        raise Malformed(f"{text[:40]!r} is not a float", offset=offset) from None
+    if plain and value in (float("inf"), float("-inf")) and not text.endswith(b"inf"):
+        state.note("a FLOAT is too large: C refuses it, Python makes it infinite", offset)
+    state.stack.append(value)
+
+
+def _escape(match: re.Match[bytes]) -> bytes:
+    """What one backslash sequence of a STRING stands for."""
+    code: bytes = match[1]
+    if code in _ESCAPES:
+        return _ESCAPES[code]
+    if code[:1].isdigit() and code[:1] < b"8":
+        return bytes([int(code, 8) & 0xFF])
+    if len(code) == 3:
+        return bytes([int(code[1:], 16)])
+    return b"\\" + code
+
+
+def unescape(state: State, text: bytes, offset: int) -> bytes:
+    """`text` with the escapes of a bytes literal undone, as `codecs.escape_decode` does it."""
+    if b"\\" not in text:
+        return text
+    for match in _ESCAPE.finditer(text):
+        code: bytes = match[1]
+        if code in (b"", b"x"):
+            raise Malformed("a STRING has a broken escape", offset=offset)
+        if code not in _ESCAPES and len(code) == 1 and not b"0" <= code <= b"7":
+            state.note("a STRING has an escape that no bytes literal has", offset)
+        elif len(code) == 3 and b"4" <= code[:1] <= b"7":
+            state.note("a STRING has an octal escape above 377", offset)
+    return _ESCAPE.sub(_escape, text)
+
+
+def _push_string(state: State, raw: bytes, offset: int) -> None:
+    """Push a python 2 str in the encoding of this run."""
+    encoding = state.encoding
+    if encoding == "bytes":
+        state.stack.append(raw)
+        return
+    try:
+        value = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise Malformed(f"a python 2 str is not {encoding}: {error.reason}", offset=offset) from None
+    state.stack.append(value)
+
+
+def load_string(state: State, offset: int) -> None:
+    """STRING: a line that spells a python 2 str as repr does."""
+    text = state.line(offset)
+    if len(text) < 2 or text[0] != text[-1] or text[0] not in b"'\"":
+        raise Malformed("a STRING is not quoted", offset=offset)
+    raw = unescape(state, text[1:-1], offset)
+    _push_string(state, raw, offset)
+    state.blob(raw[:HEAD], state.stack[-1], offset)
+
+
+def load_binstring(state: State, offset: int) -> None:
+    """BINSTRING: a python 2 str with a 4-byte length."""
+    raw = state.take(4, offset)
+    if len(raw) >= 1 << 31:
+        # C reads the length as unsigned, Python as signed (135321)
+        state.note("a BINSTRING of 2 GiB or more", offset)
+    _push_string(state, raw, offset)
+    state.blob(raw[:HEAD], state.stack[-1], offset)
+
+
+def load_short_binstring(state: State, offset: int) -> None:
+    """SHORT_BINSTRING: a python 2 str with a 1-byte length."""
+    raw = state.take(1, offset)
+    _push_string(state, raw, offset)
+    state.blob(raw[:HEAD], state.stack[-1], offset)
+
+
+def load_unicode(state: State, offset: int) -> None:
+    """UNICODE: a line in raw-unicode-escape."""
+    raw = state.line(offset)
+    try:
+        value = raw.decode("raw-unicode-escape")
+    except UnicodeDecodeError as error:
+        raise Malformed(f"a UNICODE has a broken escape: {error.reason}", offset=offset) from None
+    state.stack.append(value)
+    state.blob(value[:HEAD].encode("utf-8", "surrogatepass"), value, offset)
+
+
+def load_binunicode8(state: State, offset: int) -> None:
+    """BINUNICODE8: text in UTF-8 with an 8-byte length."""
+    raw = state.take(8, offset)
+    value = decode(raw, offset)
+    state.stack.append(value)
+    state.blob(raw[:HEAD], value, offset)
+
+
+def decode(raw: bytes, offset: int) -> str:
+    """`raw` as UTF-8 in which lone surrogates may be spelled, or Malformed."""
+    try:
+        return raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise Malformed(f"text is not UTF-8: {error.reason}", offset=offset) from None
+
+
+def load_binbytes(state: State, offset: int) -> None:
+    """BINBYTES: bytes with a 4-byte length."""
+    raw = state.take(4, offset)
+    state.stack.append(raw)
+    state.blob(raw[:HEAD], raw, offset)
+
+
+def load_short_binbytes(state: State, offset: int) -> None:
+    """SHORT_BINBYTES: bytes with a 1-byte length."""
+    raw = state.take(1, offset)
+    state.stack.append(raw)
+    state.blob(raw[:HEAD], raw, offset)
+
+
+def load_binbytes8(state: State, offset: int) -> None:
+    """BINBYTES8: bytes with an 8-byte length."""
+    raw = state.take(8, offset)
+    state.stack.append(raw)
+    state.blob(raw[:HEAD], raw, offset)
+
+
+def load_bytearray8(state: State, offset: int) -> None:
+    """BYTEARRAY8: a bytearray with an 8-byte length."""
+    raw = state.take(8, offset)
+    state.stack.append(bytearray(raw))
+    state.blob(raw[:HEAD], state.stack[-1], offset)

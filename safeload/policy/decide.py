@@ -1,0 +1,334 @@
+"""What is known of one global: vetted, dangerous, known or unknown.
+
+Exact lookups in frozen tables, nothing else: no import, no pattern, no call. The more exact entry wins:
+
+    1. vetted, exact            5. dangerous, whole module (longest prefix)
+    2. dangerous, exact         6. known, whole module (longest prefix)
+    3. known, exact             7. unknown
+    4. dangerous in any module
+
+A pack of a user can make names dangerous, explain names and narrow the vetted table. It never adds to that table and
+never lowers a verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cache
+from os import PathLike
+from types import MappingProxyType
+
+from safeload.errors import UsageError, input_error
+from safeload.findings import Severity, Verdict
+from safeload.policy.rules import WHOLE, DangerousRule, KnownRule, NarrowRule, Rules, VettedRule, digest_of, places
+
+_PACK_BYTES = 4 << 20
+"""A pack of a thousand entries has 200 kB; far more is a wrong file."""
+
+_REMEMBERED = 4096
+"""Decisions kept. Names come from untrusted files: an unbounded cache would be theirs to fill."""
+
+
+class Kind(StrEnum):
+    """Where a name stands."""
+
+    VETTED = "vetted"
+    DANGEROUS = "dangerous"
+    KNOWN = "known"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the rules say of one name.
+
+    rule          rule id to report; "" for a vetted name without a cap
+    verdict       the best verdict of a file that names it
+    shape         vetted: id of the Constructor that its calls must fit; else ""
+    denotes       canonical "module.name" of what the name stands for
+    weights_only  torch's own weights_only list admits it
+    what          known: what the thing is, for people; "" otherwise
+    library       known: the library it belongs to; "" otherwise
+    otherwise     vetted names that are dangerous in any other form (bare, or with other arguments): that Decision
+    """
+
+    kind: Kind
+    rule: str
+    severity: Severity
+    verdict: Verdict
+    reason: str
+    reference: str = ""
+    shape: str = ""
+    denotes: str = ""
+    weights_only: bool = False
+    what: str = ""
+    library: str = ""
+    otherwise: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """The lookups of a Policy. Keys are (module, name), except: `anywhere` by name, `whole_*` by module."""
+
+    vetted: Mapping[tuple[str, str], VettedRule]
+    dangerous: Mapping[tuple[str, str], DangerousRule]
+    known: Mapping[tuple[str, str], KnownRule]
+    anywhere: Mapping[str, DangerousRule]
+    whole_dangerous: Mapping[str, DangerousRule]
+    whole_known: Mapping[str, KnownRule]
+
+
+def _prefixes(module: str) -> Iterator[str]:
+    """`module` and every package above it, longest first."""
+    while module:
+        yield module
+        module = module.rpartition(".")[0]
+
+
+def _tables(rules: Rules) -> _Tables:
+    vetted = {place: rule for rule in rules.vetted for place in places(rule)}
+    dangerous: dict[tuple[str, str], DangerousRule] = {}
+    known: dict[tuple[str, str], KnownRule] = {}
+    anywhere: dict[str, DangerousRule] = {}
+    whole_dangerous: dict[str, DangerousRule] = {}
+    whole_known: dict[str, KnownRule] = {}
+    for rule in rules.dangerous:
+        for module, name in places(rule):
+            if name == WHOLE:
+                whole_dangerous.setdefault(module, rule)
+            elif module == WHOLE:
+                anywhere.setdefault(name, rule)
+            else:
+                dangerous.setdefault((module, name), rule)
+    for entry in rules.known:
+        for module, name in places(entry):
+            if name == WHOLE:
+                whole_known.setdefault(module, entry)
+            else:
+                known.setdefault((module, name), entry)
+    return _Tables(
+        MappingProxyType(vetted),
+        MappingProxyType(dangerous),
+        MappingProxyType(known),
+        MappingProxyType(anywhere),
+        MappingProxyType(whole_dangerous),
+        MappingProxyType(whole_known),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Policy:
+    """The reviewed rules, ready to be asked. Make one with `default`, `from_rules` or `from_file`.
+
+    digest   sha256 of the rules' content: two reports with one digest were judged by one policy
+    """
+
+    rules: Rules
+    digest: str
+    _lookup: _Tables
+    _seen: dict[tuple[str, str], Decision] = field(default_factory=dict)
+
+    @classmethod
+    def from_rules(cls, rules: Rules, digest: str | None = None) -> Policy:
+        """A policy of `rules` alone."""
+        return cls(rules, digest or digest_of(rules), _tables(rules))
+
+    @classmethod
+    def default(cls) -> Policy:
+        """The policy of this release, from the table built out of rules/*.toml."""
+        return _default()
+
+    @classmethod
+    def from_file(cls, path: str | PathLike[str]) -> Policy:
+        """The default policy, tightened by the pack at `path`.
+
+        Raises InputError when it cannot be read, UsageError ("file:line: ...") when it is no pack.
+        """
+        from pathlib import Path
+
+        from safeload.policy import packs
+
+        where = Path(path)
+        try:
+            with where.open("rb") as file:
+                raw = file.read(_PACK_BYTES + 1)
+        except OSError as error:
+            raise input_error(error, path) from error
+        if len(raw) > _PACK_BYTES:
+            raise UsageError(f"{where}:1: a pack has at most {_PACK_BYTES >> 20} MiB")
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = raw.count(b"\n", 0, error.start) + 1
+            raise UsageError(f"{where}:{line}: a pack is UTF-8 text") from None
+        pack = packs.parse(text, str(where), pack=True)
+        return cls.default().tightened(pack, str(where), packs.header_lines(text))
+
+    def tightened(self, pack: Rules, label: str, lines: Mapping[str, Sequence[int]] = MappingProxyType({})) -> Policy:
+        """This policy with the entries of `pack` on top. Raises UsageError where the pack would lower a verdict.
+
+        `label` names the pack in errors; `lines` holds the line of each of its entries, by section.
+        """
+        if pack.vetted:
+            raise UsageError(f"{label}: a pack cannot vet names, only narrow the table")
+        beside = _tables(pack)
+        for index, rule in enumerate(pack.known):
+            self._refuse_lowering(rule, beside, _at(label, lines, "known", index))
+        for index, entry in enumerate(pack.narrow):
+            self._refuse_idle(entry, _at(label, lines, "narrow", index))
+        # SECURITY: a name that a pack calls dangerous leaves the vetted table, where it would otherwise come first.
+        gone = {place for entry in pack.narrow for place in places(entry)}
+        gone.update(place for danger in pack.dangerous for place in places(danger))
+        rules = Rules(
+            tuple(kept for rule in self.rules.vetted for kept in _without(rule, gone)),
+            self.rules.dangerous + pack.dangerous,
+            # First entry wins: what the user knows of a name goes before what we know of it.
+            pack.known + self.rules.known,
+        )
+        return Policy.from_rules(rules)
+
+    def _refuse_lowering(self, rule: KnownRule, beside: _Tables, label: str) -> None:
+        for module, name in places(rule):
+            hit = self._lookup.dangerous.get((module, name)) or beside.dangerous.get((module, name))
+            if hit is None and name != WHOLE:
+                hit = _spread(self._lookup, module, name) or _spread(beside, module, name)
+            if hit is not None:
+                raise UsageError(
+                    f"{label}: [[known]] {module}.{name} is dangerous ({hit.family}); a pack cannot lower a verdict"
+                )
+
+    def _refuse_idle(self, entry: NarrowRule, label: str) -> None:
+        for module, name in places(entry):
+            if not any(_covers(place, (module, name)) for place in self._lookup.vetted):
+                raise UsageError(f"{label}: [[narrow]] {module}.{name} is not in the vetted table; check the spelling")
+
+    def decide(self, module: str, name: str) -> Decision:
+        """What the rules say of `module`.`name`, both exactly as resolved by the machine. Never raises."""
+        key = (module, name)
+        found = self._seen.get(key)
+        if found is None:
+            if len(self._seen) >= _REMEMBERED:
+                self._seen.clear()
+            found = self._seen[key] = self._decide(key)
+        return found
+
+    def _decide(self, key: tuple[str, str]) -> Decision:
+        lookup = self._lookup
+        danger = lookup.dangerous.get(key)
+        vetted = lookup.vetted.get(key)
+        if vetted is not None:
+            decision = _of_vetted(key, vetted)
+            return decision if danger is None else replace(decision, otherwise=_of_dangerous(key, danger))
+        if danger is not None:
+            return _of_dangerous(key, danger)
+        known = lookup.known.get(key)
+        if known is not None:
+            return _of_known(key, known)
+        danger = _spread(lookup, *key)
+        if danger is not None:
+            return _of_dangerous(key, danger)
+        for prefix in _prefixes(key[0]):
+            known = lookup.whole_known.get(prefix)
+            if known is not None:
+                return _of_known(key, known)
+        return Decision(
+            Kind.UNKNOWN,
+            "unknown-global",
+            Severity.MEDIUM,
+            Verdict.UNVETTED,
+            "no rule knows this name; importing it runs the module that holds it",
+            denotes=".".join(key),
+        )
+
+
+def _at(label: str, lines: Mapping[str, Sequence[int]], kind: str, index: int) -> str:
+    """Where the entry stands: "label:line", or the label alone where its line is not known."""
+    at = lines.get(kind, ())
+    return f"{label}:{at[index]}" if index < len(at) else label
+
+
+def _spread(lookup: _Tables, module: str, name: str) -> DangerousRule | None:
+    """The entry for this name in any module, or for the whole module, longest prefix first."""
+    found = lookup.anywhere.get(name)
+    if found is not None:
+        return found
+    for prefix in _prefixes(module):
+        found = lookup.whole_dangerous.get(prefix)
+        if found is not None:
+            return found
+    return None
+
+
+def _covers(place: tuple[str, str], entry: tuple[str, str]) -> bool:
+    """Whether a pack's `entry`, exact or for a whole module, is about `place`."""
+    return place == entry or (entry[1] == WHOLE and entry[0] in _prefixes(place[0]))
+
+
+def _without(rule: VettedRule, gone: set[tuple[str, str]]) -> Iterator[VettedRule]:
+    """`rule` less the places in `gone`: itself when untouched, else one rule a module that has names left."""
+    whole = {module for module, name in gone if name == WHOLE}
+
+    def stays(module: str, name: str) -> bool:
+        return (module, name) not in gone and whole.isdisjoint(_prefixes(module))
+
+    if all(stays(*place) for place in places(rule)):
+        yield rule
+        return
+    for module in rule.modules:
+        names = tuple(name for name in rule.names if stays(module, name))
+        if names:
+            yield replace(rule, modules=(module,), names=names)
+
+
+def _of_vetted(key: tuple[str, str], rule: VettedRule) -> Decision:
+    denotes = rule.denotes or ".".join(key)
+    return Decision(
+        Kind.VETTED,
+        rule.rule,
+        Severity.LOW if rule.rule else Severity.INFO,
+        Verdict(rule.verdict),
+        rule.reason,
+        rule.reference,
+        shape=rule.shape,
+        denotes=denotes[:-1] + key[1] if denotes.endswith(".*") else denotes,
+        weights_only=rule.weights_only,
+    )
+
+
+def _of_dangerous(key: tuple[str, str], rule: DangerousRule) -> Decision:
+    return Decision(
+        Kind.DANGEROUS,
+        rule.family,
+        Severity(rule.severity),
+        Verdict.DANGEROUS,
+        rule.reason,
+        rule.reference,
+        denotes=".".join(key),
+    )
+
+
+def _of_known(key: tuple[str, str], rule: KnownRule) -> Decision:
+    return Decision(
+        Kind.KNOWN,
+        "known-class",
+        Severity(rule.severity),
+        Verdict.UNVETTED,
+        f"{rule.what}: not in the vetted table, kept as an inert record",
+        denotes=".".join(key),
+        what=rule.what,
+        library=rule.library,
+    )
+
+
+@cache
+def _default() -> Policy:
+    from safeload.policy import table
+
+    rules = Rules(
+        tuple(VettedRule(*row) for row in table.VETTED),
+        tuple(DangerousRule(*row) for row in table.DANGEROUS),
+        tuple(KnownRule(*row) for row in table.KNOWN),
+    )
+    return Policy.from_rules(rules, table.DIGEST)

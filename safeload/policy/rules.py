@@ -1,0 +1,96 @@
+"""The rules as data: what one entry holds, and the digest of them all. Knows neither TOML nor precedence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+WHOLE = "*"
+"""As the name: every name of the module and of its submodules. As a dangerous module: this name in any module."""
+
+
+@dataclass(frozen=True, slots=True)
+class VettedRule:
+    """Names that may be called with arguments of one shape.
+
+    shape      id of a `vetted.interface.Constructor`
+    denotes    canonical name of the thing; "numpy._core.multiarray.*" keeps each name's own last part; "" for itself
+    verdict    the best verdict of a file with this name: "clean", or "unvetted" for forms that stay inert records
+    rule       rule id reported when `verdict` is not "clean"
+    """
+
+    modules: tuple[str, ...]
+    names: tuple[str, ...]
+    shape: str
+    reason: str
+    reference: str
+    weights_only: bool
+    denotes: str
+    verdict: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class DangerousRule:
+    """Names that no model needs and that hand control to the file. `family` is the rule id reported."""
+
+    modules: tuple[str, ...]
+    names: tuple[str, ...]
+    family: str
+    severity: str
+    reason: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRule:
+    """Names outside the vetted table that can be explained to a reader. They stay inert records."""
+
+    modules: tuple[str, ...]
+    names: tuple[str, ...]
+    library: str
+    what: str
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class NarrowRule:
+    """Names that a pack takes out of the vetted table."""
+
+    modules: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Everything that was read from one or more files, in order."""
+
+    vetted: tuple[VettedRule, ...] = ()
+    dangerous: tuple[DangerousRule, ...] = ()
+    known: tuple[KnownRule, ...] = ()
+    narrow: tuple[NarrowRule, ...] = ()
+
+
+def places(rule: VettedRule | DangerousRule | KnownRule | NarrowRule) -> Iterator[tuple[str, str]]:
+    """Every (module, name) of the entry."""
+    for module in rule.modules:
+        for name in rule.names:
+            yield module, name
+
+
+def digest_of(rules: Rules) -> str:
+    """sha256 over the content of `rules`, one line a name, sorted: independent of files, order and grouping."""
+    import hashlib
+    import json
+
+    lines: set[str] = set()
+    groups: tuple[tuple[str, tuple[VettedRule | DangerousRule | KnownRule, ...]], ...] = (
+        ("vetted", rules.vetted),
+        ("dangerous", rules.dangerous),
+        ("known", rules.known),
+    )
+    for kind, group in groups:
+        for rule in group:
+            fields = [getattr(rule, key) for key in type(rule).__slots__ if key not in ("modules", "names")]
+            lines.update(json.dumps([kind, *place, *fields]) for place in places(rule))
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

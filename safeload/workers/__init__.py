@@ -1,0 +1,12 @@
+"""Scanning many files: in this process, or each in a worker process that may hang, crash or run out of memory alone.
+
+A worker is `serve.py` in a fresh interpreter. Parent and worker speak JSON lines over pipes: one line of settings and
+its answer, then one request and one answer for each file. Nothing is pickled: a report crosses as the fields of the
+wire format, and what does not read as one is a crash. Judges nothing itself.
+"""
+
+from __future__ import annotations
+
+from safeload.workers.attempt import Settings, judge, scan_here
+
+__all__ = ["Settings", "judge", "scan_here"]

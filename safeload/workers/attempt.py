@@ -1,0 +1,101 @@
+"""One target to one report, whatever happens on the way; and many, one after the other, in this process."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING
+
+from safeload.errors import InputError
+from safeload.findings import Finding, Severity, Verdict
+from safeload.inputs.walk import Target
+from safeload.limits import Limits
+from safeload.report import Report
+
+if TYPE_CHECKING:
+    from safeload.policy import Policy
+
+AGAIN = "do not load it; scan it alone to see more, and report it as a bug of safeload if it stays so"
+
+Judge = Callable[[Target, "Settings"], Report]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to judge. `policy_file` is where `policy` was read from, None for the default one."""
+
+    policy: Policy
+    policy_file: str | None
+    limits: Limits
+
+
+def judge(target: Target, settings: Settings) -> Report:
+    """The report of one target, judged in this process. "-" is standard input. Raises what scanning it raises."""
+    from safeload.inputs import open_source
+    from safeload.scanner import scan_source
+
+    source = open_source(standard_input(), name="-") if target.path == "-" else open_source(target.path)
+    try:
+        scan = scan_source(source, policy=settings.policy, limits=settings.limits, explicit=target.explicit)
+    finally:
+        source.close()
+    return scan.report
+
+
+def attempt(target: Target, settings: Settings, judge: Judge = judge) -> Report:
+    """Like `judge`, but whatever goes wrong with this file makes it unjudged. A Ctrl-C passes."""
+    try:
+        report = judge(target, settings)
+    except InputError as error:
+        finding = unreadable(error)
+    except MemoryError:
+        finding = unjudged("out-of-memory", "there was not enough memory to judge it", AGAIN)
+    except Exception as error:
+        finding = unjudged(
+            "internal-error",
+            f"safeload itself failed on it ({type(error).__name__})",
+            "do not load it; this is a bug of safeload: please report it, with the file if you may share it",
+            evidence=f"{type(error).__name__}: {error}"[:500],
+        )
+    else:
+        return replace(report, path=target.path)
+    return refused(target, finding, settings)
+
+
+def refused(target: Target, finding: Finding, settings: Settings) -> Report:
+    """The report of a target that is unjudged because of `finding` alone."""
+    return Report(target.path, Verdict.UNJUDGED, findings=(finding,), policy_digest=settings.policy.digest)
+
+
+def settled(target: Target, settings: Settings) -> Report | None:
+    """The report of a target that need not be opened, None for any other."""
+    if target.problem:
+        return refused(target, target.problem, settings)
+    if target.skip:
+        return Report(target.path, Verdict.SKIPPED, reason=target.skip, policy_digest=settings.policy.digest)
+    return None
+
+
+def scan_here(targets: Iterable[Target], settings: Settings, judge: Judge = judge) -> Iterator[Report]:
+    """The reports of `targets`, in their order, judged one after the other in this process."""
+    for target in targets:
+        yield settled(target, settings) or attempt(target, settings, judge)
+
+
+def standard_input() -> IO[bytes]:
+    """The bytes of standard input. Raises InputError when the caller closed it (`<&-`)."""
+    if sys.stdin is None:
+        raise InputError(errno.EBADF, "standard input is closed", "-")
+    return sys.stdin.buffer
+
+
+def unreadable(error: InputError) -> Finding:
+    """The finding for what the operating system refuses to give."""
+    return unjudged("unreadable", f"it cannot be read: {error.strerror or error}", "check the path and its permissions")
+
+
+def unjudged(rule: str, message: str, remedy: str, evidence: str = "") -> Finding:
+    """A finding that leaves a file unjudged."""
+    return Finding(rule, Verdict.UNJUDGED, Severity.MEDIUM, message, remedy, evidence=evidence)

@@ -1,0 +1,61 @@
+"""The worker: a process that judges the files its parent names, one by one, within bounds of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from queue import SimpleQueue
+
+from safeload.inputs.walk import Target
+from safeload.limits import Limits
+from safeload.report import report_fields
+from safeload.workers.attempt import Judge, Settings, attempt, judge
+
+
+def serve(judge: Judge = judge) -> None:
+    """The worker: reads settings, then requests, from standard input until it ends; answers on standard output."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    # Nothing that prints may break into the answers, nothing that reads may take a request.
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    lines: SimpleQueue[bytes] = SimpleQueue()
+
+    def listen() -> None:
+        for line in requests:
+            lines.put(line)
+        # The parent is done or dead: so is whatever is being judged, however long it would take.
+        os._exit(0)
+
+    from safeload.policy import Policy
+
+    setup = json.loads(requests.readline())
+    policy = Policy.default() if setup["policy"] is None else Policy.from_file(setup["policy"])
+    settings = Settings(policy, setup["policy"], Limits(**setup["limits"]))
+    threading.Thread(target=listen, daemon=True).start()
+    answer: dict[str, object] = {"ready": policy.digest}
+    while True:
+        answers.write(json.dumps(answer).encode("ascii") + b"\n")
+        answers.flush()
+        request = json.loads(lines.get())
+        target = Target(request["path"], request["explicit"])
+        _bound_memory(setup["memory"], target.path)
+        answer = {"report": report_fields(attempt(target, settings, judge))}
+
+
+def _bound_memory(beyond: int, path: str) -> None:
+    """Bounds this process to `beyond` bytes above twice the size of the file, where the system has such a bound."""
+    try:
+        import resource
+    except ImportError:  # Windows: the limits of the scan and the timeout remain
+        return
+    try:
+        size = os.stat(path).st_size
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        wanted = beyond + 2 * size
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    except (OSError, ValueError):  # macOS refuses some values; an unreadable file is reported by opening it
+        return

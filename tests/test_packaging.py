@@ -1,0 +1,267 @@
+"""What is shipped: the contents of wheels and of the source distribution, the compiled machine, and the ways back.
+
+Builds run setup.py's backend directly on a copy of the project, so that they need no network and leave nothing behind.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SHIPPED = (
+    "safeload/py.typed",
+    "safeload/policy/table.py",
+    "safeload/machine/interpreter.py",
+    "safeload/scanner.py",
+    "safeload/cli/__init__.py",
+    "safeload/__main__.py",
+)
+
+COMPILED = re.compile(r"\.(so|pyd)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One built distribution, and what the build said."""
+
+    path: Path
+    log: str
+
+    def names(self) -> set[str]:
+        if self.path.suffix == ".whl":
+            with zipfile.ZipFile(self.path) as archive:
+                return set(archive.namelist())
+        with tarfile.open(self.path) as archive:
+            return {name.partition("/")[2] for name in archive.getnames()} - {""}
+
+
+Build = Callable[..., Built]
+
+
+def a_compiler() -> bool:
+    return any(shutil.which(name) for name in ("cc", "gcc", "clang", "cl"))
+
+
+@pytest.fixture(scope="module")
+def build(root: Path, project_files: tuple[Path, ...], tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Run one hook of the build backend on a new copy of the project, with the given environment variables."""
+
+    def run(hook: str, **environment: str) -> Built:
+        copy = tmp_path_factory.mktemp("project")
+        for path in project_files:
+            target = copy / path.relative_to(root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
+        out = copy / "dist"
+        code = f"import setuptools.build_meta as backend; print(); print(backend.{hook}({str(out)!r}))"
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=copy,
+            env={**os.environ, "SAFELOAD_PURE": "", **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert [p for p in copy.rglob("*") if COMPILED.search(p.name)] == [], "a build left a module in the checkout"
+        assert not (copy / "build").exists()
+        return Built(out / done.stdout.splitlines()[-1].strip(), done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def wheel(build: Build) -> Built:
+    """The wheel as a user's `pip install .` builds it: compiled where there is a compiler."""
+    return build("build_wheel")
+
+
+@pytest.fixture(scope="module")
+def sdist(build: Build) -> Built:
+    return build("build_sdist")
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds what the wheel installs."""
+    folder = tmp_path_factory.mktemp("site")
+    with zipfile.ZipFile(wheel.path) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def sources(root: Path, project_files: tuple[Path, ...]) -> set[str]:
+    names = {path.relative_to(root).as_posix() for path in project_files}
+    return {name for name in names if name.startswith("safeload/")}
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(
+    wheel: Built, root: Path, project_files: tuple[Path, ...]
+) -> None:
+    names = {name for name in wheel.names() if ".dist-info/" not in name}
+    assert set(SHIPPED) <= names
+    assert {name for name in names if not COMPILED.search(name)} == sources(root, project_files)
+
+
+def test_the_wheel_carries_the_licence(wheel: Built) -> None:
+    assert any(name.endswith("/licenses/LICENSE") for name in wheel.names())
+
+
+def test_the_source_distribution_holds_what_a_build_needs(
+    sdist: Built, root: Path, project_files: tuple[Path, ...]
+) -> None:
+    names = sdist.names()
+    assert sources(root, project_files) <= names
+    assert {"setup.py", "pyproject.toml", "LICENSE", "README.md", "CHANGELOG.md", "rules/build.py"} <= names
+    assert [name for name in names if name.startswith(("tests", "samples", "benchmarks", ".ci"))] == []
+
+
+def test_an_editable_install_is_plain_python(build: Build) -> None:
+    editable = build("build_editable")
+    assert editable.path.name.endswith("-py3-none-any.whl")
+    assert [name for name in editable.names() if COMPILED.search(name)] == []
+
+
+@pytest.mark.skipif(not a_compiler(), reason="no C compiler here")
+class TestCompiled:
+    def test_every_hot_module_is_compiled(self, wheel: Built, root: Path) -> None:
+        compiled = {name.split(".")[0] for name in wheel.names() if COMPILED.search(name)}
+        hot = {p.stem for p in (root / "safeload/machine").glob("*.py")} - {"__init__", "interface"}
+        assert compiled == {"safeload__mypyc", "safeload/cell", *(f"safeload/machine/{name}" for name in hot)}
+        assert "compiled" in wheel.log
+
+    def test_the_compiled_machine_is_what_is_imported(self, installed: Path) -> None:
+        code = "import safeload.machine.interpreter as m, safeload.cell as c; print(m.__file__, c.__file__)"
+        done = subprocess.run([sys.executable, "-c", code], cwd=installed, capture_output=True, text=True, check=True)
+        assert all(COMPILED.search(name) for name in done.stdout.split())
+
+    def test_the_compiled_machine_passes_the_tests_of_the_machine(
+        self, installed: Path, root: Path, tmp_path: Path
+    ) -> None:
+        """What is shipped is what is tested: the same tests, with the wheel's modules before the checkout's."""
+        where = tmp_path / "compiled"
+        shutil.copytree(installed, where)
+        shutil.copytree(root / "tests", where / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy2(root / "pyproject.toml", where)
+        (where / "tests/test_compiled.py").write_text(
+            '"""Nothing else of this run means anything when the plain modules were imported."""\n'
+            "import safeload.machine.interpreter as machine\n\n"
+            "def test_compiled() -> None:\n"
+            "    assert machine.__file__.endswith(('.so', '.pyd'))\n"
+            f"    assert machine.__file__.startswith({str(where)!r})\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/machine", "tests/test_compiled.py"],
+            cwd=where,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+def stub_compiler(folder: Path, passes: str) -> str:
+    """A compiler that compiles files of one name and fails for all others."""
+    script = folder / "cc"
+    script.write_text(f'#!/bin/sh\ncase "$*" in *{passes}*) exec cc "$@";; esac\necho broken >&2\nexit 1\n')
+    script.chmod(0o755)
+    return str(script)
+
+
+def hidden_mypyc(folder: Path) -> str:
+    (folder / "mypyc").mkdir()
+    (folder / "mypyc/__init__.py").write_text("raise ImportError('hidden')\n")
+    return str(folder)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the compilers of these tests are shell scripts")
+@pytest.mark.parametrize("missing", ["asked for", "compiler", "compiler halfway", "mypyc"])
+def test_without_a_compiled_machine_the_wheel_is_plain_python(missing: str, build: Build, tmp_path: Path) -> None:
+    environment, line = {
+        "asked for": lambda: ({"SAFELOAD_PURE": "1"}, "SAFELOAD_PURE is set"),
+        "compiler": lambda: ({"CC": str(tmp_path / "absent")}, "no C compiler"),
+        "compiler halfway": lambda: ({"CC": stub_compiler(tmp_path, "probe.c")}, "the compiler failed"),
+        "mypyc": lambda: ({"PYTHONPATH": hidden_mypyc(tmp_path)}, "mypyc: ImportError('hidden')"),
+    }[missing]()
+    if missing in ("compiler halfway", "mypyc") and not a_compiler():
+        pytest.skip("no C compiler here")
+    plain = build("build_wheel", **environment)
+    (said,) = (text for text in plain.log.splitlines() if text.startswith("safeload: "))
+    assert said.startswith("safeload: the machine is not compiled, plain Python is used: ")
+    assert line in said
+    assert plain.path.name.endswith("-py3-none-any.whl")
+    assert [name for name in plain.names() if COMPILED.search(name)] == []
+
+
+def project(root: Path) -> dict[str, Any]:
+    return dict(tomllib.loads((root / "pyproject.toml").read_text())["project"])
+
+
+def test_a_bare_install_needs_click_and_rich_only(root: Path) -> None:
+    assert [re.split(r"[<>=~!]", need)[0] for need in project(root)["dependencies"]] == ["click", "rich"]
+
+
+def test_every_lower_bound_is_stated_once(root: Path) -> None:
+    """The extras and the README agree on the oldest torch and Python, and the pins lie above every bound."""
+    extras: dict[str, list[str]] = project(root)["optional-dependencies"]
+    bounds: dict[str, set[str]] = {}
+    for need in (*project(root)["dependencies"], *(need for needs in extras.values() for need in needs)):
+        name, bound = need.split(">=")
+        bounds.setdefault(name, set()).add(bound)
+    assert {name: found for name, found in bounds.items() if len(found) != 1} == {}
+    readme = (root / "README.md").read_text()
+    (torch,) = bounds["torch"]
+    assert f"torch {torch} or newer" in readme
+    assert f"Python {project(root)['requires-python'].removeprefix('>=')} or newer" in readme
+    pins = dict(re.findall(r"^([\w-]+)==([\w.]+)$", (root / "constraints.txt").read_text(), re.MULTILINE))
+    for name, (bound,) in ((name, tuple(found)) for name, found in bounds.items() if name != "fickling"):
+        assert version(pins[name]) >= version(bound), name
+
+
+def version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
+
+
+def test_this_environment_is_the_pinned_one(root: Path) -> None:
+    """The suite is run with what constraints.txt says, where it was installed by the Makefile."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed_version
+
+    different = {}
+    for name, pin in re.findall(r"^([\w-]+)==([\w.]+)$", (root / "constraints.txt").read_text(), re.MULTILINE):
+        try:
+            found = installed_version(name).partition("+")[0]
+        except PackageNotFoundError:
+            continue
+        if found != pin:
+            different[name] = found
+    if not Path(sys.prefix, ".installed-all").exists():
+        pytest.skip("not the environment that the Makefile makes")
+    assert different == {}
+
+
+def test_one_version(root: Path) -> None:
+    stated = project(root)["version"]
+    tree = ast.parse((root / "safeload/report.py").read_text())
+    constants = {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    assert constants["VERSION"] == stated
+    assert f"## {stated}" in (root / "CHANGELOG.md").read_text()
