@@ -20,14 +20,17 @@ if TYPE_CHECKING:
         InputIsDirectory,
         InputNotFound,
         LimitExceeded,
+        LoadFailed,
         Malformed,
         MissingExtra,
         SafeloadError,
         UnsafeCheckpoint,
         UsageError,
+        WrongArgument,
     )
     from safeload.findings import Finding, Severity, Verdict
     from safeload.limits import Limits
+    from safeload.loading import load
     from safeload.policy import Policy
     from safeload.record import Record
     from safeload.report import VERSION as __version__
@@ -41,6 +44,7 @@ __all__ = [
     "InputIsDirectory",
     "InputNotFound",
     "LimitExceeded",
+    "LoadFailed",
     "Limits",
     "Malformed",
     "MissingExtra",
@@ -52,13 +56,16 @@ __all__ = [
     "UnsafeCheckpoint",
     "UsageError",
     "Verdict",
+    "WrongArgument",
     "__version__",
+    "load",
     "scan",
 ]
 
 # Public name -> the module that has it. Fixed here: nothing a caller or a file says is ever imported.
 _HOMES = {
     "scan": "safeload.scanner",
+    "load": "safeload.loading",
     "Report": "safeload.report",
     "Record": "safeload.record",
     "Policy": "safeload.policy",
@@ -71,11 +78,13 @@ _HOMES = {
             "InputIsDirectory",
             "InputNotFound",
             "LimitExceeded",
+            "LoadFailed",
             "Malformed",
             "MissingExtra",
             "SafeloadError",
             "UnsafeCheckpoint",
             "UsageError",
+            "WrongArgument",
         ),
         "safeload.errors",
     ),

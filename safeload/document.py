@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from safeload.cell import UNSET, Cell
 from safeload.source import Source
@@ -79,8 +80,8 @@ class QuantizedSpec:
 
     data: TensorSpec
     scheme: str
-    scale: object
-    zero_point: object
+    scale: Any
+    zero_point: Any
     axis: int | None = None
 
 
@@ -165,9 +166,9 @@ class Built:
     """
 
     kind: str
-    args: tuple[object, ...] = ()
-    items: dict[object, object] | list[object] | None = None
-    state: dict[str, object] | None = None
+    args: tuple[Any, ...] = ()
+    items: dict[Any, Any] | list[Any] | None = None
+    state: dict[str, Any] | None = None
 
 
 @dataclass(slots=True, eq=False)

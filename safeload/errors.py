@@ -4,6 +4,8 @@
     ├── Malformed                     bytes that do not follow their format (also a ValueError)
     ├── LimitExceeded                 a limit of `limits.py` was reached (also a ValueError)
     ├── UsageError                    the caller asked for something that has no meaning (also a ValueError)
+    │   └── WrongArgument             ... by passing an argument that is not taken (also a TypeError)
+    ├── LoadFailed                    torch or numpy could not build what was judged (also a RuntimeError)
     ├── MissingExtra                  an optional part is not installed (also an ImportError)
     ├── UnsafeCheckpoint              the verdict does not allow the load (also a pickle.UnpicklingError)
     └── InputError                    the input could not be read (also an OSError)
@@ -53,6 +55,14 @@ class LimitExceeded(SafeloadError, ValueError):
 
 class UsageError(SafeloadError, ValueError):
     """The caller asked for something that has no meaning."""
+
+
+class WrongArgument(UsageError, TypeError):
+    """The caller passed an argument that safeload does not take."""
+
+
+class LoadFailed(SafeloadError, RuntimeError):
+    """What was judged could not be built: no memory, no device, or a form this torch does not know."""
 
 
 class MissingExtra(SafeloadError, ImportError):

@@ -39,7 +39,7 @@ class Limits:
     expansion: int = 4
     # ... with this many bytes always allowed.
     expansion_bytes: int = 64 << 20
-    # Values read at scan to validate sparse and nested indices and zero points, all together; about 10 s in pure Python.
+    # Values read at scan to validate sparse and nested indices and zero points, all together: some 10 s.
     validated_bytes: int = 256 << 20
     # What one member may inflate to, and the ratio allowed above one MiB: deflate reaches 1032.
     inflated_bytes: int = 1 << 30

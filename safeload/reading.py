@@ -56,6 +56,7 @@ class Tally:
     files: int = 0
     depth: int = 0
     validated: int = 0
+    encoding: str | None = None
 
     def add(self, finding: Finding) -> None:
         """Keep a finding, or count it once the limit is reached; a verdict is never lost with it."""
@@ -157,6 +158,8 @@ class _Reader:
 
     def _pickle(self, part: Pickle) -> Answer:
         tally = self.tally
+        if tally.encoding is not None:
+            part = replace(part, encoding=tally.encoding)
         index, tally.streams = tally.streams, tally.streams + 1
         member = _join(self.prefix, part.member)
         origin = part.base if part.data is not None or part.base else part.start

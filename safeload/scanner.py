@@ -44,18 +44,23 @@ def scan(f: Any, *, policy: Policy | None = None, limits: Limits | None = None) 
         source.close()
 
 
-def scan_source(source: Source, *, policy: Policy, limits: Limits, explicit: bool = True) -> Scan:
-    """Judge `source`. With `explicit` False (a file met in a folder) what is no model may be SKIPPED, with a reason."""
+def scan_source(
+    source: Source, *, policy: Policy, limits: Limits, explicit: bool = True, encoding: str | None = None
+) -> Scan:
+    """Judge `source`. With `explicit` False (a file met in a folder) what is no model may be SKIPPED, with a reason.
+
+    `encoding` of python 2 strings replaces that of the format's own loader.
+    """
     # A scan makes objects that it keeps: collections meanwhile would find nothing and double the time.
     pause()
     try:
-        return _scan(source, policy, limits, explicit)
+        return _scan(source, Tally(policy, limits, encoding=encoding), explicit)
     finally:
         resume()
 
 
-def _scan(source: Source, policy: Policy, limits: Limits, explicit: bool) -> Scan:
-    tally = Tally(policy, limits)
+def _scan(source: Source, tally: Tally, explicit: bool) -> Scan:
+    limits = tally.limits
     containers = readings(source, limits)
     if not explicit and (reason := _skipped(source, containers, limits)):
         return Scan(Report(source.name, Verdict.SKIPPED, size=source.size, reason=reason), None)
@@ -72,7 +77,7 @@ def _scan(source: Source, policy: Policy, limits: Limits, explicit: bool) -> Sca
         opcodes=tally.opcodes,
         findings=tuple(found),
         omitted=tally.omitted,
-        policy_digest=policy.digest,
+        policy_digest=tally.policy.digest,
     )
     return Scan(report, document)
 

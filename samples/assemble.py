@@ -153,6 +153,11 @@ def storage(key: str = "0", count: object = 4, kind: str = "FloatStorage", locat
     return persistent(("storage", name(module or "torch", cls), key, location, count))
 
 
+def old_storage(key: str = "0", count: object = 4, view: object = None) -> Code:
+    """The persistent id of a storage of floats in a legacy file: with what it is a view of."""
+    return persistent(("storage", name("torch", "FloatStorage"), key, "cpu", count, view))
+
+
 def tensor(
     held: Code | None = None,
     size: object = (4,),

@@ -10,7 +10,7 @@ import json
 import struct
 from dataclasses import replace
 
-from samples.assemble import ECHO, PRINT, PROTO2, STOP, after, floats, name, pickle, storage, tensor, value
+from samples.assemble import ECHO, PRINT, PROTO2, STOP, after, floats, name, old_storage, pickle, storage, tensor, value
 from samples.deflate import gzip, unrolled
 from samples.files_of_torch import (
     MAGIC,
@@ -31,12 +31,19 @@ from tests.containers.zip_builder import Member
 
 CLEAN = zip_of({"w": tensor()})
 PAYLOAD = pickle(ECHO)
+LEGACY = {"w": tensor(old_storage())}
 LEGACY_STORAGE = {"0": (4, floats(1, 1, 1, 1))}
 
 
 def directory_of(archive: bytes) -> bytes:
     """Its central directory."""
     return archive[archive.index(b"PK\1\2") : archive.index(b"PK\5\6")]
+
+
+def three_of_one_name() -> bytes:
+    """Which of equal names torch takes depends on how many there are: its search halves a sorted list."""
+    first, *others = CLEAN.members
+    return CLEAN.but(members=(Member(first.name, PAYLOAD), *others, first, first)).build()
 
 
 def two_directories() -> bytes:
@@ -97,7 +104,7 @@ def stable_baselines() -> bytes:
 
 def legacy_first() -> bytes:
     """The payload stands in the pickle of the magic number."""
-    return legacy({"w": tensor()}, LEGACY_STORAGE, magic=pickle(after(PRINT, MAGIC)))
+    return legacy(LEGACY, LEGACY_STORAGE, magic=pickle(after(PRINT, MAGIC)))
 
 
 def tar_with_payload() -> bytes:
@@ -117,13 +124,13 @@ def tar_with_payload() -> bytes:
 
 SAMPLES = (
     dangerous(
-        "bytes/two-data-pkl.pt", "two members named data.pkl; torch runs the first, Python's zipfile shows the last",
-        CLEAN.but(members=(Member(b"archive/data.pkl", PAYLOAD), *CLEAN.members)).build(),
+        "bytes/same-name-thrice.pt", "three members named data.pkl: here torch runs the first, Python's zipfile the last",
+        three_of_one_name(),
         "runs-programs", "zip-duplicate-name",
     ),
     dangerous(
         "bytes/upper-case-data-pkl.pt", "torch finds DATA.PKL when it looks for data.pkl; an exact reader does not",
-        CLEAN.but(members=(Member(b"archive/DATA.PKL", PAYLOAD), *CLEAN.members)).build(),
+        extra(CLEAN, "archive/DATA.PKL", PAYLOAD).build(),
         "runs-programs", "torch-zip-name-case", "zip-duplicate-name",
     ),
     dangerous(
@@ -202,15 +209,15 @@ SAMPLES = (
     ),
     dangerous(
         "bytes/legacy-payload-in-version.pt", "legacy checkpoint: the second of its five pickles runs a program",
-        legacy({"w": tensor()}, LEGACY_STORAGE, protocol=pickle(after(ECHO, 1001))), "runs-programs",
+        legacy(LEGACY, LEGACY_STORAGE, protocol=pickle(after(ECHO, 1001))), "runs-programs",
     ),
     dangerous(
         "bytes/legacy-payload-in-system-info.pt", "legacy checkpoint: the third of its five pickles runs a program",
-        legacy({"w": tensor()}, LEGACY_STORAGE, system=pickle(after(ECHO, SYSTEM))), "runs-programs",
+        legacy(LEGACY, LEGACY_STORAGE, system=pickle(after(ECHO, SYSTEM))), "runs-programs",
     ),
     dangerous(
         "bytes/legacy-payload-in-keys.pt", "legacy checkpoint: the last of its five pickles runs a program",
-        legacy({"w": tensor()}, LEGACY_STORAGE, keys=pickle(after(ECHO, ["0"]))), "runs-programs",
+        legacy(LEGACY, LEGACY_STORAGE, keys=pickle(after(ECHO, ["0"]))), "runs-programs",
     ),
     dangerous(
         "bytes/tar-payload-in-storages.tar", "the oldest torch format: the list of storages runs a program",
@@ -269,7 +276,7 @@ SAMPLES = (
              b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>\n", "html-page"),
     unjudged("bytes/truncated.pt", "a zip cut off in the middle", CLEAN.build()[:900], "malformed"),
     unjudged("bytes/truncated-legacy.pt", "a legacy checkpoint cut off inside a storage",
-             legacy({"w": tensor()}, LEGACY_STORAGE)[:-4], "malformed"),
+             legacy(LEGACY, LEGACY_STORAGE)[:-4], "malformed"),
     unjudged("bytes/empty.pt", "an empty file", b"", "empty-file"),
     unjudged("bytes/zlib-of-nothing.bin", "a compressed file that does not inflate", b"\x78\x9c\xff\xff\xff",
              "malformed"),

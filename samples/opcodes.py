@@ -41,6 +41,7 @@ from samples.sample import dangerous, unjudged
 
 LINE = "echo safeload-sample"
 ARGUMENTS = value((LINE,))
+LAZY = new(name("builtins", "map"), name("os", "system"), [LINE])
 FRAME = b"\x95"
 
 # b"\x8c\x02os\x94" and so on: names come out of the memo, in the wrong order of their making.
@@ -66,18 +67,19 @@ SAMPLES = (
              PROTO4 + COMPUTED + STOP, "malformed-pickle"),
     dangerous("opcodes/inst.pkl", "a call by INST", pickle(inst("os", "system", LINE), b""), "runs-programs"),
     dangerous("opcodes/obj.pkl", "a call by OBJ", pickle(obj(name("os", "system"), LINE), b""), "runs-programs"),
-    dangerous("opcodes/newobj.pkl", "an object by NEWOBJ, whose making starts a program",
-              pickle(new(name("subprocess", "Popen"), LINE)), "runs-programs"),
-    dangerous("opcodes/newobj-ex.pkl", "an object by NEWOBJ_EX, whose making starts a program",
-              pickle(new_ex(name("subprocess", "Popen"), (LINE,), {"shell": True}), PROTO4), "runs-programs"),
+    dangerous("opcodes/newobj.pkl", "tuple.__new__ by NEWOBJ: it walks a map that calls a function",
+              pickle(new(name("builtins", "tuple"), LAZY)), "argument-shape", "calls-functions", "runs-programs"),
+    dangerous("opcodes/newobj-ex.pkl", "a list by NEWOBJ_EX out of a map that calls a function",
+              pickle(new_ex(name("builtins", "list"), (LAZY,), {}), PROTO4),
+              "argument-shape", "calls-functions", "runs-programs"),
     dangerous("opcodes/extension-code.pkl", "EXT1 and EXT4: what they name is decided by the loading process",
               pickle([Code(b"\x82\x05"), Code(b"\x84\x07\0\0\0")]), "extension-code"),
     dangerous("opcodes/state-on-class.pkl", "BUILD on a class replaces its attributes for the whole process",
-              pickle(build(name("collections", "OrderedDict"), (None, {"get": name("os", "system")}))),
+              pickle(build(name("collections", "Counter"), (None, {"get": name("os", "system")}))),
               "foreign-state", "runs-programs"),
-    dangerous("opcodes/state-on-function.pkl", "BUILD on a function replaces its code",
-              pickle(build(name("_codecs", "encode"), {"__code__": name("os", "system")})),
-              "foreign-state", "runs-programs"),
+    dangerous("opcodes/state-on-function.pkl", "BUILD on a function replaces its defaults for the whole process",
+              pickle(build(name("torch._utils", "_rebuild_tensor"), (None, {"__defaults__": (1, 2, 3)}))),
+              "foreign-state"),
     dangerous("opcodes/items-on-module.pkl", "SETITEM on something that was imported: sys.modules",
               pickle(Code(name("sys", "modules") + value("os") + value(None) + b"s")),
               "foreign-state", "introspection"),
@@ -111,7 +113,7 @@ SAMPLES = (
     dangerous("opcodes/python2-name.pkl", "a name of python 2, which CPython renames to builtins.eval",
               pickle(call(name("__builtin__", "eval"), "print('safeload-sample')"), b""), "runs-code"),
     dangerous("opcodes/python2-module.pkl", "a module of python 2: commands.getoutput is subprocess.getoutput",
-              pickle(call(name("commands", "getoutput"), LINE), b""), "runs-programs"),
+              pickle(call(name("commands", "getoutput"), "echo > safeload-sample-ran"), b""), "runs-programs"),
     dangerous("opcodes/forged-storage-id.pt", "a persistent id whose type is a function",
               zip_of({"w": tensor(persistent(("storage", name("os", "system"), LINE, "cpu", 4)))}).build(),
               "argument-shape", "persistent-id", "runs-programs"),

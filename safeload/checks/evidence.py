@@ -20,7 +20,7 @@ _Container = list[object] | tuple[object, ...] | set[object] | frozenset[object]
 
 
 def global_name(node: Global) -> str:
-    """ "module.name" as ASCII."""
+    """Module and name, joined by a dot, as ASCII."""
     return ascii(f"{node.module}.{node.name}")[1:-1][:_TEXT]
 
 

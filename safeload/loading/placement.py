@@ -107,5 +107,6 @@ def _untyped(result: Any) -> torch.UntypedStorage:
     if isinstance(result, torch.UntypedStorage):
         return result
     if isinstance(result, torch.storage.TypedStorage):
-        return result._untyped_storage
+        inner: torch.UntypedStorage = result._untyped_storage
+        return inner
     raise UsageError(f"map_location must return a storage or None, not {type(result).__name__}")

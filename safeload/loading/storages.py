@@ -16,9 +16,9 @@ import torch
 from safeload.containers.storage_bytes import storage_bytes
 from safeload.document import Document, Extent, StorageSpec
 from safeload.dtypes import itemsize
-from safeload.errors import InputError, Malformed
+from safeload.errors import InputError, LoadFailed, Malformed
 from safeload.inputs import FileSource
-from safeload.loading.placement import Placement
+from safeload.loading.placement import CallersError, Placement
 from safeload.source import Source
 
 # torch aligns storages to 64 in files; kernels need the size of the largest element, complex128.
@@ -36,6 +36,12 @@ class Storages:
         self._views: dict[tuple[int, str, tuple[int, int]], torch.UntypedStorage] = {}
         self._maps: dict[int, tuple[torch.UntypedStorage, Any] | None] = {}
 
+    def within(self, document: Document) -> Storages:
+        """The same storages, seen from a document enclosed in this one."""
+        inner = Storages(document, self._placement, use_mmap=self._use_mmap)
+        inner._made, inner._views, inner._maps = self._made, self._views, self._maps
+        return inner
+
     def get(self, spec: StorageSpec) -> torch.UntypedStorage:
         """The storage that `spec` denotes, the same object for the same key (and view)."""
         document = self._document if spec.home is None else spec.home
@@ -45,11 +51,12 @@ class Storages:
             found = self._made[place] = self._make(spec, document)
         if spec.view is None:
             return found
-        view = (*place, spec.view)
-        if view not in self._views:
+        window = (*place, spec.view)
+        part = self._views.get(window)
+        if part is None:
             start, length = spec.view
-            self._views[view] = found[start : start + length]
-        return self._views[view]
+            part = self._views[window] = _part(found, start, length)
+        return part
 
     def _make(self, spec: StorageSpec, document: Document) -> torch.UntypedStorage:
         if spec.nbytes == 0:
@@ -73,7 +80,7 @@ class Storages:
         if extent.offset % alignment:
             return None
         whole = self._map(source)
-        return None if whole is None else whole[extent.offset : extent.offset + extent.size]
+        return None if whole is None else _part(whole, extent.offset, extent.size)
 
     def _map(self, source: FileSource) -> torch.UntypedStorage | None:
         key = id(source)
@@ -93,13 +100,25 @@ class Storages:
         return None if found is None else found[0]
 
 
+def _part(storage: torch.UntypedStorage, start: int, length: int) -> torch.UntypedStorage:
+    """A storage over some of the bytes of another, which it keeps alive."""
+    part = storage[start : start + length]
+    if not isinstance(part, torch.UntypedStorage) or part.nbytes() != length:
+        raise LoadFailed(f"torch gave no storage of {length} bytes")
+    return part
+
+
 def _copied(source: Source, extent: Extent) -> torch.UntypedStorage:
     """A private copy, read (and inflated) once."""
     if extent.stored and isinstance(source, FileSource):
         data = bytearray(extent.size)
         source.read_into(extent.offset, data)
     elif extent.stored:
-        data = bytearray(source.peek(extent.offset, extent.length))
+        try:
+            data = bytearray(source.peek(extent.offset, extent.length))
+        except Exception as error:
+            # Memory cannot fail here: what does is the caller's own file object.
+            raise CallersError(error) from error
         if len(data) != extent.size:
             raise Malformed("the input got shorter between the scan and the load", offset=extent.offset)
     else:

@@ -76,8 +76,7 @@ class Tensors:
                 device=device,
             )
         # torch's set_ on a quantized tensor takes a typed storage; the sizes were checked against it.
-        typed = torch.storage.TypedStorage(wrap_storage=storage, dtype=dtype, _internal=True)
-        tensor.set_(typed, data.offset, data.shape, data.stride)
+        tensor.set_(_typed(storage, dtype), data.offset, data.shape, data.stride)
         return tensor
 
     def sparse(self, spec: SparseSpec) -> torch.Tensor:
@@ -111,7 +110,7 @@ class Tensors:
         """A storage as a value. torch gives a typed storage for both forms: bytes for an untyped one."""
         untyped = self._storages.get(spec.storage)
         dtype = torch.uint8 if spec.storage.dtype is None else DTYPES[spec.storage.dtype]
-        return torch.storage.TypedStorage(wrap_storage=untyped, dtype=dtype, _internal=True)
+        return _typed(untyped, dtype)
 
     def leaf(self, spec: object, built: Callable[[object], Any]) -> Any:
         """The tensor for any tensor-like leaf; `built` gives what stands at an inner cell."""
@@ -127,13 +126,13 @@ class Tensors:
             return self.nested(spec)
         raise AssertionError(f"no tensor leaf: {type(spec).__name__}")
 
-    def wrapped(self, spec: WrappedTensor, built: Callable[[object], Any]) -> torch.Tensor:
-        """A Parameter, Buffer, uninitialized parameter, or a tensor that has attributes; these are set by the caller."""
+    def wrapped(self, spec: WrappedTensor, built: Callable[[object], Any]) -> Any:
+        """A Parameter, Buffer, uninitialized parameter or plain tensor; attributes are set by the caller."""
         inner = resolve(spec.data)
         if isinstance(inner, Built) and inner.kind == "torch.Tensor":
             device = self._placement.target or torch.device("cpu")
             if spec.kind in _UNINITIALIZED:
-                return _UNINITIALIZED[spec.kind](requires_grad=spec.requires_grad, device=device)  # type: ignore[no-any-return]
+                return _UNINITIALIZED[spec.kind](requires_grad=spec.requires_grad, device=device)
             data = torch.empty(0, dtype=DTYPES[str(inner.args[0])], device=device)
         else:
             data = built(spec.data)
@@ -155,6 +154,11 @@ _LAYOUTS = {
     "torch.sparse_bsr": torch.sparse_bsr,
     "torch.sparse_bsc": torch.sparse_bsc,
 }
+
+
+def _typed(storage: torch.UntypedStorage, dtype: torch.dtype) -> Any:
+    make: Any = torch.storage.TypedStorage
+    return make(wrap_storage=storage, dtype=dtype, _internal=True)
 
 
 def _private(data: bytes, spec: TensorSpec, device: torch.device) -> torch.Tensor:

@@ -118,6 +118,10 @@ def _tables(rules: Rules) -> _Tables:
     )
 
 
+_NARROWED: dict[str, Policy] = {}
+"""digest -> its weights_only policy: one for each pack a process uses."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Policy:
     """The reviewed rules, ready to be asked. Make one with `default`, `from_rules` or `from_file`.
@@ -165,6 +169,15 @@ class Policy:
             raise UsageError(f"{where}:{line}: a pack is UTF-8 text") from None
         pack = packs.parse(text, str(where), pack=True)
         return cls.default().tightened(pack, str(where), packs.header_lines(text))
+
+    def weights_only(self) -> Policy:
+        """This policy with only those vetted names that torch's own weights_only list admits."""
+        found = _NARROWED.get(self.digest)
+        if found is None:
+            # Names capped at unvetted stay: they are no admission, and without them their other rule would apply.
+            vetted = tuple(rule for rule in self.rules.vetted if rule.weights_only or rule.verdict != "clean")
+            found = _NARROWED[self.digest] = Policy.from_rules(replace(self.rules, vetted=vetted))
+        return found
 
     def tightened(self, pack: Rules, label: str, lines: Mapping[str, Sequence[int]] = MappingProxyType({})) -> Policy:
         """This policy with the entries of `pack` on top. Raises UsageError where the pack would lower a verdict.

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import pickletools
 import random
-import resource
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,8 +28,12 @@ ROUNDS = 8_000
 @pytest.fixture
 def little_memory() -> Iterator[None]:
     """CPython allocates what a literal declares before it reads it: keep that from hurting."""
-    with open("/proc/self/statm") as file:
-        size = int(file.read().split()[0]) * resource.getpagesize()
+    resource = pytest.importorskip("resource")
+    try:
+        with open("/proc/self/statm") as file:
+            size = int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        pytest.skip("the size of this process is unknown here")
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (size + (1 << 30), before[1]))
     yield

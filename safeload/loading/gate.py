@@ -1,0 +1,88 @@
+"""The gate in front of every load: a verdict, and the message of a refusal.
+
+Only this file decides whether a Document may be built. A verdict is never lowered here; `unvetted="record"` and `trust`
+say what the caller accepts, and dangerous and unjudged are never accepted.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+from safeload.errors import UnsafeCheckpoint, UsageError
+from safeload.findings import Finding, Verdict
+from safeload.loading.trust import Trust
+from safeload.report import Report
+
+_NAMED = frozenset({"known-class", "unknown-global"})
+_SHOWN = 8
+
+
+def admit(report: Report, *, unvetted: str, trust: Trust, narrowed: bool) -> None:
+    """Return when the judged file may be built, raise UnsafeCheckpoint otherwise.
+
+    `narrowed` says that weights_only=True shortened the table, for the message.
+    """
+    if unvetted not in ("refuse", "record"):
+        raise UsageError(f"unvetted must be 'refuse' or 'record', not {unvetted!r}")
+    if report.verdict is Verdict.CLEAN:
+        return
+    if report.verdict is Verdict.UNVETTED:
+        if unvetted == "record":
+            return
+        if report.omitted == 0 and all(_covered(f, trust) for f in report.findings):
+            return
+    raise UnsafeCheckpoint(message(report, narrowed=narrowed), report=report)
+
+
+def _covered(finding: Finding, trust: Trust) -> bool:
+    if finding.verdict is Verdict.CLEAN:
+        return True
+    return finding.rule in _NAMED and finding.name is not None and trust.covers(finding.name)
+
+
+def message(report: Report, *, narrowed: bool = False) -> str:
+    """What was outside the table, where, and each way forward."""
+    what = {
+        Verdict.UNVETTED: "it needs names outside the vetted table",
+        Verdict.DANGEROUS: "it would do something dangerous",
+        Verdict.UNJUDGED: "it could not be understood completely",
+    }[report.verdict]
+    lines = [f"{_text(report.path)} was not loaded: {what} (verdict: {report.verdict.value})"]
+    listed = [f for f in report.findings if f.verdict is not Verdict.CLEAN]
+    lines += [f"  {_one(finding)}" for finding in listed[:_SHOWN]]
+    more = len(listed) - _SHOWN + report.omitted
+    if more > 0:
+        lines.append(f"  ... and {more} more")
+    lines.append("Ways forward:")
+    lines += [f"  - {way}" for way in _ways(report, listed, narrowed)]
+    return "\n".join(lines)
+
+
+def _one(finding: Finding) -> str:
+    place = finding.member or "the file"
+    at = "" if finding.offset is None else f" at byte {finding.offset:#x}"
+    evidence = f": {_text(finding.evidence)}" if finding.evidence and finding.verdict is Verdict.DANGEROUS else ""
+    return f"{_text(finding.message)} ({_text(place)}{at}){evidence}"
+
+
+def _ways(report: Report, listed: list[Finding], narrowed: bool) -> Iterable[str]:
+    if report.verdict is Verdict.UNVETTED:
+        if narrowed:
+            yield "leave out weights_only=True: the whole vetted table (numpy, dates...) runs nothing either"
+        yield "unvetted='record' gives you everything in it, with inert records in place of those classes"
+        names = sorted({f.name for f in listed if f.name and f.rule in _NAMED})
+        if names and len(names) <= _SHOWN:
+            shown = ", ".join(f"'{_text(name)}'" for name in names)
+            yield f"trust=[{shown}] rebuilds those classes, if you know and import them yourself"
+    elif report.verdict is Verdict.UNJUDGED:
+        yield "download the file again, or ask its author to save it with current tools, as safetensors if possible"
+    else:
+        yield "do not load it with anything else; ask its author for a safetensors file"
+    if report.path and not report.path.startswith("<"):
+        yield f"the full report: safeload scan {_text(shlex.quote(report.path))}"
+
+
+def _text(text: str) -> str:
+    """Text of the file for a terminal: printable ASCII, the rest escaped."""
+    return ascii(text)[1:-1]

@@ -1,0 +1,320 @@
+"""Document -> Python objects: one iterative walk that builds each cell and container once.
+
+Immutable things are built when everything in them exists; containers exist as soon as they are met and are filled at
+the end, because they may hold themselves. Plain containers of the Document become the result (they are ours, made by
+the machine from the judged bytes), so a Document is loaded once. No find_class, no import, no `__setstate__`: what can
+be built is in `values`, `tensors` and `arrays`, and everything else stays a Record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from safeload.cell import UNSET, Cell
+from safeload.document import (
+    ArraySpec,
+    Built,
+    Document,
+    Enclosed,
+    NestedTensorSpec,
+    QuantizedSpec,
+    SparseSpec,
+    StorageSpec,
+    StorageValue,
+    Symbol,
+    TensorSpec,
+    WrappedTensor,
+)
+from safeload.errors import Malformed
+from safeload.loading.placement import Placement
+from safeload.loading.storages import Storages
+from safeload.loading.tensors import Tensors
+from safeload.loading.trust import Trust
+from safeload.loading.values import EMPTY, IMMEDIATE, SYMBOLS, fill
+from safeload.record import Record
+
+_SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
+
+
+class Rebuild:
+    """Builds the objects of one document."""
+
+    def __init__(self, document: Document, storages: Storages, placement: Placement, trust: Trust) -> None:
+        self._document = document
+        self._storages = storages
+        self._placement = placement
+        self._tensors = Tensors(storages, placement)
+        self._trust = trust
+        self._made: dict[int, Any] = {}
+        self._todo: list[tuple[object, Callable[[Any], None] | None]] = []
+        self._fills: list[Callable[[], None]] = []
+
+    def build(self, root: object) -> Any:
+        """What a load returns for `root`. Raises Malformed for a tree that was not judged to its end."""
+        todo, made = self._todo, self._made
+        todo.append((root, None))
+        while todo:
+            node, finish = todo.pop()
+            if finish is not None:
+                made[id(node)] = UNSET
+                finish(node)
+                continue
+            kind = type(node)
+            if kind in _SCALARS or id(node) in made:
+                continue
+            visit = _VISITS.get(kind)
+            if visit is not None:
+                visit(self, node)
+            elif isinstance(node, Cell):
+                self._cell(node)
+            else:
+                raise Malformed(f"nothing that can be loaded: {kind.__name__}")
+        # Deepest first: what a dict hashes is complete by then.
+        for step in reversed(self._fills):
+            step()
+        self._fills.clear()
+        return self._of(root)
+
+    def _of(self, value: object) -> Any:
+        if type(value) in _SCALARS:
+            return value
+        found = self._made.get(id(value), UNSET)
+        if found is UNSET:
+            raise Malformed("an object holds itself in a way that nothing can build")
+        return found
+
+    def _after(self, node: object, finish: Callable[[Any], None], *children: object) -> None:
+        """Finish `node` once `children` are built."""
+        self._todo.append((node, finish))
+        self._todo.extend((child, None) for child in children)
+
+    def _cell(self, cell: Cell) -> None:
+        value = cell.value
+        kind = type(value)
+        if kind is TensorSpec:
+            self._made[id(cell)] = self._tensors.strided(value)  # type: ignore[arg-type]
+        elif kind in _SCALARS:
+            self._made[id(cell)] = value
+        elif value is UNSET:
+            raise Malformed("a part of the file was never judged")
+        else:
+
+            def finish(node: Any) -> None:
+                self._made[id(node)] = self._of(node.value)
+
+            self._after(cell, finish, value)
+
+    def _list(self, node: list[object]) -> None:
+        self._made[id(node)] = node
+        if not _plain(node):
+            self._todo.extend((child, None) for child in node)
+            self._fills.append(lambda: _fill_list(node, self._of))
+
+    def _dict(self, node: dict[object, object]) -> None:
+        self._made[id(node)] = node
+        if not (_plain(node) and _plain(node.values())):
+            self._todo.extend((child, None) for child in node)
+            self._todo.extend((child, None) for child in node.values())
+            self._fills.append(lambda: _fill_dict(node, self._of))
+
+    def _set(self, node: set[object]) -> None:
+        self._made[id(node)] = node
+        if not _plain(node):
+            self._todo.extend((child, None) for child in node)
+            self._fills.append(lambda: _fill_set(node, self._of))
+
+    def _frozen(self, node: tuple[object, ...] | frozenset[object]) -> None:
+        if _plain(node):
+            self._made[id(node)] = node
+            return
+
+        def finish(again: Any) -> None:
+            items = [self._of(item) for item in again]
+            same = all(a is b for a, b in zip(items, again, strict=True))
+            made = again if same else type(again)(items)
+            if len(made) != len(again):
+                raise Malformed("a set holds two elements that are equal once they are built")
+            self._made[id(again)] = made
+
+        self._after(node, finish, *node)
+
+    def _symbol(self, node: Symbol) -> None:
+        found = SYMBOLS.get(node.name, UNSET)
+        if found is UNSET and node.name.startswith("numpy."):
+            from safeload.loading.numpy_names import SYMBOLS as NUMPY
+
+            found = NUMPY.get(node.name, UNSET)
+        if found is UNSET:
+            module, _, name = node.name.rpartition(".")
+            found = Record(module, name)
+        self._made[id(node)] = found
+
+    def _built(self, node: Built) -> None:
+        if node.kind in EMPTY:
+            self._container(node)
+            return
+
+        def finish(built: Any) -> None:
+            maker = IMMEDIATE.get(built.kind)
+            if maker is None:
+                from safeload.loading.arrays import BUILDERS
+
+                maker = BUILDERS[built.kind]
+            self._made[id(built)] = maker(built, self._of)
+
+        self._after(node, finish, *_parts(node))
+
+    def _container(self, node: Built) -> None:
+        # A factory is a Symbol and a maxlen a number: their makers need nothing that is still to be built.
+        for arg in node.args:
+            self._argument(arg)
+        target = self._made[id(node)] = EMPTY[node.kind](node, self._of)
+        items = node.items
+        if isinstance(items, dict):
+            self._todo.extend((child, None) for child in items)
+            self._todo.extend((child, None) for child in items.values())
+        elif items:
+            self._todo.extend((child, None) for child in items)
+        if node.state:
+            self._todo.extend((child, None) for child in node.state.values())
+        size = len(items) if isinstance(items, dict) else None
+
+        def complete() -> None:
+            fill(node, target, self._of)
+            if size is not None and len(target) != size:
+                raise Malformed("a mapping holds two keys that are equal once they are built")
+
+        self._fills.append(complete)
+
+    def _argument(self, arg: object) -> None:
+        while isinstance(arg, Cell):
+            cell, arg = arg, arg.value
+            if isinstance(arg, Symbol):
+                self._symbol(arg)
+                self._made[id(cell)] = self._made[id(arg)]
+        if isinstance(arg, Symbol):
+            self._symbol(arg)
+
+    def _wrapped(self, node: WrappedTensor) -> None:
+        def finish(spec: Any) -> None:
+            tensor = self._made[id(spec)] = self._tensors.wrapped(spec, self._of)
+            if isinstance(spec.state, dict):
+                self._fills.append(lambda: _set_attributes(tensor, spec.state, self._of))
+
+        children = [node.data] if not isinstance(node.data, Built) else []
+        if isinstance(node.state, dict):
+            self._todo.extend((child, None) for child in node.state.values())
+        self._after(node, finish, *children)
+
+    def _tensor(self, node: object) -> None:
+        self._made[id(node)] = self._tensors.leaf(node, self._of)
+
+    def _storage(self, node: StorageValue) -> None:
+        self._made[id(node)] = self._tensors.storage(node)
+
+    def _array(self, node: ArraySpec) -> None:
+        from safeload.loading import arrays
+
+        made = self._made[id(node)] = arrays.array(node, self._storage_bytes)
+        if node.objects is not None:
+            objects = node.objects
+            self._todo.extend((child, None) for child in objects)
+            self._fills.append(lambda: arrays.fill_objects(made, [self._of(item) for item in objects]))
+
+    def _storage_bytes(self, spec: StorageSpec) -> bytes:
+        return bytes(memoryview(self._storages.get(spec)))  # type: ignore[arg-type]
+
+    def _enclosed(self, node: Enclosed) -> None:
+        # As deep as files lie in files, which limits.nesting bounds.
+        inner = Rebuild(node.document, self._storages.within(node.document), self._placement, self._trust)
+        self._made[id(node)] = inner.build(node.document.root)
+
+    def _record(self, node: Record) -> None:
+        target = self._trust.shell(node)
+        self._made[id(node)] = node if target is None else target
+        state, items = node.state, node.items
+        self._todo.extend((child, None) for child in (node.args, node.kwargs, state, items))
+
+        def complete() -> None:
+            node.args = None if node.args is None else self._of(node.args)
+            node.kwargs = None if node.kwargs is None else self._of(node.kwargs)
+            node.state = self._of(state)
+            node.items = None if items is None else self._of(items)
+            if target is not None:
+                self._trust.finish(target, node)
+
+        self._fills.append(complete)
+
+
+def _plain(items: Any) -> bool:
+    """Whether all of `items` are scalars: then there is nothing to build in them."""
+    return _SCALARS.issuperset(map(type, items))
+
+
+def _parts(node: Built) -> list[object]:
+    """What an immutable value is made from and has to exist first."""
+    parts: list[object] = [arg for arg in node.args if type(arg) not in _SCALARS and not _data(arg)]
+    todo: list[object] = list(node.state.values()) if node.state else []
+    while todo:
+        item = todo.pop()
+        if isinstance(item, dict):
+            todo.extend(item.values())
+        elif not _data(item):
+            parts.append(item)
+    return parts
+
+
+def _data(arg: object) -> bool:
+    """A tuple or list that a maker takes as it is: numbers and text, checked by the shape."""
+    return isinstance(arg, tuple | list) and not any(isinstance(item, Cell | ArraySpec | Built) for item in arg)
+
+
+def _set_attributes(tensor: Any, state: dict[str, object], of: Callable[[object], Any]) -> None:
+    """Names were checked by `torch_tensors.tensor_state`: none is an attribute of Tensor."""
+    for name, value in state.items():
+        setattr(tensor, name, of(value))
+
+
+def _fill_list(node: list[object], of: Callable[[object], Any]) -> None:
+    node[:] = [of(item) for item in node]
+
+
+def _fill_dict(node: dict[object, object], of: Callable[[object], Any]) -> None:
+    if _plain(node):
+        for key, value in node.items():
+            node[key] = of(value)
+        return
+    pairs = [(of(key), of(value)) for key, value in node.items()]
+    node.clear()
+    node.update(pairs)
+    if len(node) != len(pairs):
+        raise Malformed("a dict holds two keys that are equal once they are built")
+
+
+def _fill_set(node: set[object], of: Callable[[object], Any]) -> None:
+    items = [of(item) for item in node]
+    node.clear()
+    node.update(items)
+    if len(node) != len(items):
+        raise Malformed("a set holds two elements that are equal once they are built")
+
+
+_VISITS: dict[type, Callable[[Rebuild, Any], None]] = {
+    list: Rebuild._list,
+    dict: Rebuild._dict,
+    set: Rebuild._set,
+    tuple: Rebuild._frozen,
+    frozenset: Rebuild._frozen,
+    Symbol: Rebuild._symbol,
+    Built: Rebuild._built,
+    WrappedTensor: Rebuild._wrapped,
+    TensorSpec: Rebuild._tensor,
+    QuantizedSpec: Rebuild._tensor,
+    SparseSpec: Rebuild._tensor,
+    NestedTensorSpec: Rebuild._tensor,
+    StorageValue: Rebuild._storage,
+    ArraySpec: Rebuild._array,
+    Enclosed: Rebuild._enclosed,
+    Record: Rebuild._record,
+}

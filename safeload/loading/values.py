@@ -1,0 +1,176 @@
+"""The closed table of plain values: each kind of Built the vetted shapes can denote -> what makes it.
+
+Two sorts. Immutable values are made at once from their arguments. Containers are made empty and filled when everything
+they hold exists, because they may hold themselves. Nothing here is looked up by a name from a file: the keys are those
+that the shapes write, and a test holds both lists equal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import builtins
+import collections
+import datetime
+import decimal
+import fractions
+import io
+import pathlib
+import random
+import types
+import typing
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from safeload.document import Built
+from safeload.dtypes import BITS
+from safeload.loading.tensors import DTYPES
+
+Resolve = Callable[[object], Any]
+
+
+def _date(built: Built, of: Resolve) -> Any:
+    return datetime.date(*built.args)
+
+
+def _time(built: Built, of: Resolve) -> Any:
+    hour, minute, second, micro, zone, fold = built.args
+    return datetime.time(hour, minute, second, micro, of(zone), fold=fold)
+
+
+def _datetime(built: Built, of: Resolve) -> Any:
+    year, month, day, hour, minute, second, micro, zone, fold = built.args
+    return datetime.datetime(year, month, day, hour, minute, second, micro, of(zone), fold=fold)
+
+
+def _timedelta(built: Built, of: Resolve) -> Any:
+    return datetime.timedelta(*built.args)
+
+
+def _timezone(built: Built, of: Resolve) -> Any:
+    return datetime.timezone(*(of(arg) for arg in built.args))
+
+
+def _uuid(built: Built, of: Resolve) -> Any:
+    number, safe = built.args
+    return uuid.UUID(int=number, is_safe=uuid.SafeUUID(safe))
+
+
+def _bytes_io(built: Built, of: Resolve) -> Any:
+    made = io.BytesIO(built.args[0])
+    made.seek(built.args[1])
+    return made
+
+
+def _string_io(built: Built, of: Resolve) -> Any:
+    made: Any = io.StringIO()
+    made.__setstate__((*built.args, None))
+    return made
+
+
+def _random(built: Built, of: Resolve) -> Any:
+    made = random.Random(0)  # noqa: S311 - the state of the file follows
+    if built.args:
+        version, words, gauss = built.args
+        made.setstate((version, tuple(words), gauss))
+    return made
+
+
+def _from_numpy(built: Built, of: Resolve) -> Any:
+    data, _, grad = built.args
+    return torch.from_numpy(of(data)).requires_grad_(bool(grad))
+
+
+def _size(built: Built, of: Resolve) -> Any:
+    return torch.Size(built.args[0])
+
+
+IMMEDIATE: dict[str, Callable[[Built, Resolve], Any]] = {
+    "builtins.slice": lambda built, of: slice(*(of(arg) for arg in built.args)),
+    "builtins.range": lambda built, of: range(*built.args),
+    "builtins.object": lambda built, of: object(),
+    "datetime.date": _date,
+    "datetime.time": _time,
+    "datetime.datetime": _datetime,
+    "datetime.timedelta": _timedelta,
+    "datetime.timezone": _timezone,
+    "decimal.Decimal": lambda built, of: decimal.Decimal(built.args[0]),
+    "fractions.Fraction": lambda built, of: fractions.Fraction(*built.args),
+    "io.BytesIO": _bytes_io,
+    "io.StringIO": _string_io,
+    "pathlib.PurePosixPath": lambda built, of: pathlib.PurePosixPath(*built.args),
+    "pathlib.PureWindowsPath": lambda built, of: pathlib.PureWindowsPath(*built.args),
+    "random.Random": _random,
+    "uuid.SafeUUID": lambda built, of: uuid.SafeUUID(built.args[0]),
+    "uuid.UUID": _uuid,
+    "torch.Size": _size,
+    "torch.Tensor": lambda built, of: torch.empty(0, dtype=DTYPES[str(built.args[0])]),
+    "torch.device": lambda built, of: torch.device(*built.args),
+    "torch.from_numpy": _from_numpy,
+    "torch.torch_version.TorchVersion": lambda built, of: torch.torch_version.TorchVersion(built.args[0]),
+}
+"""Kinds made at once. `of` gives what stands at an argument."""
+
+
+EMPTY: dict[str, Callable[[Built, Resolve], Any]] = {
+    "collections.OrderedDict": lambda built, of: collections.OrderedDict(),
+    "collections.Counter": lambda built, of: collections.Counter(),
+    "collections.defaultdict": lambda built, of: collections.defaultdict(*(of(arg) for arg in built.args)),
+    "collections.deque": lambda built, of: collections.deque(maxlen=built.args[0]),
+    "collections.ChainMap": lambda built, of: collections.ChainMap(),
+    "argparse.Namespace": lambda built, of: argparse.Namespace(),
+    "types.SimpleNamespace": lambda built, of: types.SimpleNamespace(),
+}
+"""Kinds made empty and filled later by `fill`."""
+
+
+def fill(built: Built, target: Any, of: Resolve) -> None:
+    """Put items and attributes into a container of EMPTY."""
+    items = built.items
+    if isinstance(items, dict):
+        # Not `update`: a Counter would add, and equal keys of file and memory must not merge silently.
+        put = (
+            dict.__setitem__ if not isinstance(target, collections.OrderedDict) else collections.OrderedDict.__setitem__
+        )
+        for key, value in items.items():
+            put(target, of(key), of(value))
+    elif isinstance(items, list):
+        if isinstance(target, collections.ChainMap):
+            target.maps[:] = [of(item) for item in items]
+        else:
+            target.extend(of(item) for item in items)
+    if built.state:
+        target.__dict__.update((name, of(value)) for name, value in built.state.items())
+
+
+_BUILTIN_TYPES = (
+    "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "range", "set",
+    "slice", "str", "tuple",
+)  # fmt: skip
+_TORCH_NAMES = (
+    "strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "jagged", "_mkldnn",
+    "per_tensor_affine", "per_tensor_symmetric", "per_channel_affine", "per_channel_symmetric",
+    "per_channel_affine_float_qparams", "contiguous_format", "channels_last", "channels_last_3d", "preserve_format",
+    "Size", "device", "Tensor",
+)  # fmt: skip
+
+SYMBOLS: dict[str, Any] = {
+    **{f"builtins.{name}": getattr(builtins, name) for name in _BUILTIN_TYPES},
+    "builtins.Ellipsis": Ellipsis,
+    "builtins.NotImplemented": NotImplemented,
+    "builtins.NoneType": type(None),
+    "types.NoneType": types.NoneType,
+    "types.EllipsisType": types.EllipsisType,
+    "types.NotImplementedType": types.NotImplementedType,
+    "typing.Any": typing.Any,
+    "collections.OrderedDict": collections.OrderedDict,
+    "collections.defaultdict": collections.defaultdict,
+    "collections.Counter": collections.Counter,
+    "collections.deque": collections.deque,
+    **{f"torch.{name}": DTYPES[name] for name in BITS if name in DTYPES},
+    **{f"torch.{name}": getattr(torch, name) for name in _TORCH_NAMES if hasattr(torch, name)},
+    "torch.nn.parameter.Parameter": torch.nn.Parameter,
+}
+"""Vetted names that may stand as values. A vetted name outside this table stays an inert Record."""
