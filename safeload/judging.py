@@ -212,6 +212,9 @@ class Judge:
             return objects[pid]
         if type(pid) is tuple and len(pid) == 3 and isinstance(pid[0], Global):
             return pid[0]
+        if not objects:
+            # A part of something larger: data.pkl taken out of its archive looks like this.
+            raise ShapeError("a persistent id names what lies outside of this file", Verdict.UNJUDGED, "persistent-id")
         raise ShapeError("a persistent id names nothing that the file holds", rule="persistent-id")
 
     def _mutation(self, change: Mutation) -> None:

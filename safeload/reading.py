@@ -33,6 +33,7 @@ from safeload.inputs.part import PartSource
 from safeload.judging import Judge, shape_finding
 from safeload.limits import Limits
 from safeload.machine import Program
+from safeload.nesting import nesting
 from safeload.plain import plain
 from safeload.policy import Policy
 from safeload.source import Source
@@ -178,6 +179,13 @@ class _Reader:
         for finding in judge.findings:
             tally.add(finding)
         self._remarks(program, view)
+        if nesting(program.value, tally.limits.depth) > tally.limits.depth:
+            self._broken(
+                LimitExceeded(f"containers are nested more than {tally.limits.depth} deep", limit="depth"),
+                member,
+                index,
+                None,
+            )
         if context.deferred:
             self.deferred.append((context, view))
         if part.main:

@@ -124,7 +124,7 @@ def tar_with_payload() -> bytes:
 
 SAMPLES = (
     dangerous(
-        "bytes/same-name-thrice.pt", "three members named data.pkl: here torch runs the first, Python's zipfile the last",
+        "bytes/same-name-thrice.pt", "three members named data.pkl: torch runs the first, Python's zipfile the last",
         three_of_one_name(),
         "runs-programs", "zip-duplicate-name",
     ),

@@ -28,6 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "record",
         "report",
         "elements",
+        "nesting",
         "plain",
     ),
     ("inputs", "containers", "machine", "reports"),

@@ -52,14 +52,14 @@ class Safetensors:
         try:
             header = _parsed(raw)
         except _Repeated as error:
-            yield _finding("duplicate-key", f"the header holds the key {str(error)[:200]!r} twice", "")
+            yield _finding("safetensors-duplicate-key", f"the header holds the key {str(error)[:200]!r} twice", "")
             return Layout(root="dict")
         metadata = header.pop("__metadata__", {})
         if len(header) > limits.tensors:
             raise LimitExceeded(f"the header describes {len(header)} tensors", limit="tensors", offset=8)
         count = 0
         if type(metadata) is not dict or not all(type(value) is str for value in metadata.values()):
-            yield _finding("metadata", "__metadata__ must map texts to texts", "")
+            yield _finding("safetensors-metadata", "__metadata__ must map texts to texts", "")
             metadata = {}
             count = 1
         tensors: list[Tensor] = []
@@ -130,32 +130,34 @@ def _entries(header: dict[str, object], start: int, room: int) -> Iterator[tuple
     """One Tensor with its Extent, or what is wrong with it, for each entry of the header."""
     for name, entry in header.items():
         if type(entry) is not dict or entry.keys() != {"dtype", "shape", "data_offsets"}:
-            yield _finding("field", "an entry must have exactly dtype, shape and data_offsets", name)
+            yield _finding("safetensors-field", "an entry must have exactly dtype, shape and data_offsets", name)
             continue
         dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
         if type(dtype) is not str or dtype not in DTYPES:
-            yield _finding("dtype", f"the type {str(dtype)[:40]!r} is not known", name)
+            yield _finding("safetensors-dtype", f"the type {str(dtype)[:40]!r} is not known", name)
             continue
         # bool is an int to isinstance, and true is no length.
         if type(shape) is not list or not all(type(n) is int and 0 <= n < 1 << 63 for n in shape) or len(shape) > 64:
-            yield _finding("shape", "the shape must be a list of at most 64 whole numbers", name)
+            yield _finding("safetensors-shape", "the shape must be a list of at most 64 whole numbers", name)
             continue
         if type(offsets) is not list or len(offsets) != 2 or not all(type(n) is int for n in offsets):
-            yield _finding("offsets", "data_offsets must be two whole numbers", name)
+            yield _finding("safetensors-offsets", "data_offsets must be two whole numbers", name)
             continue
         begin, end = offsets
         if not 0 <= begin <= end <= room:
-            yield _finding("offsets", f"the bytes {begin} to {end} do not lie in the {room} bytes of the file", name)
+            yield _finding(
+                "safetensors-offsets", f"the bytes {begin} to {end} do not lie in the {room} bytes of the file", name
+            )
             continue
         kind = DTYPES[dtype]
         if dtype == "F4":
             # Two to a byte: torch's type holds pairs, along the last dimension.
             if not shape or shape[-1] % 2:
-                yield _finding("shape", "4-bit values must come in pairs along the last dimension", name)
+                yield _finding("safetensors-shape", "4-bit values must come in pairs along the last dimension", name)
                 continue
             shape = [*shape[:-1], shape[-1] // 2]
         if math.prod(shape) * BITS[kind] != (end - begin) * 8:
-            yield _finding("shape", f"shape and type do not fill the bytes {begin} to {end}", name)
+            yield _finding("safetensors-shape", f"shape and type do not fill the bytes {begin} to {end}", name)
             continue
         yield Tensor(name, kind, tuple(shape), name), Extent(start + begin, end - begin, end - begin)
 
@@ -166,14 +168,18 @@ def _uncovered(extents: dict[str, Extent], start: int, size: int) -> Finding | N
     for name, extent in sorted(extents.items(), key=lambda item: (item[1].offset, item[1].length)):
         if extent.offset != at:
             word = "share bytes" if extent.offset < at else "leave bytes between them"
-            return _finding("offsets", f"two tensors {word} (at offset {min(at, extent.offset)})", name)
+            return _finding("safetensors-offsets", f"two tensors {word} (at offset {min(at, extent.offset)})", name)
         at += extent.length
-    return None if at == size else _finding("offsets", f"{size - at} bytes after the last tensor belong to none", "")
+    return (
+        None
+        if at == size
+        else _finding("safetensors-offsets", f"{size - at} bytes after the last tensor belong to none", "")
+    )
 
 
-def _finding(what: str, message: str, tensor: str) -> Finding:
+def _finding(rule: str, message: str, tensor: str) -> Finding:
     return Finding(
-        f"safetensors-{what}", Verdict.UNJUDGED, Severity.MEDIUM,
+        rule, Verdict.UNJUDGED, Severity.MEDIUM,
         f"{message} (tensor {tensor[:200]!r})" if tensor else message,
         "write the file again with a current safetensors library",
         offset=8,
