@@ -6,7 +6,6 @@ Run it after every change of a rule. With --check it writes nothing and exits 1 
 from __future__ import annotations
 
 import sys
-from dataclasses import astuple
 from pathlib import Path
 
 from safeload.errors import UsageError
@@ -51,7 +50,7 @@ def render(rules: Rules) -> str:
     """The text of table.py for `rules`."""
     parts = [HEAD.format(digest=digest_of(rules))]
     for constant, field, kind in SECTIONS:
-        rows = "".join(f"    {literal(astuple(rule))},\n" for rule in getattr(rules, field))
+        rows = "".join(f"    {literal(tuple(rule))},\n" for rule in getattr(rules, field))
         parts.append(f"{constant}: tuple[{kind}, ...] = (\n{rows})\n")
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from safeload.errors import (
+        EndOfInput,
         InputDenied,
         InputError,
         InputIsDirectory,
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
         WrongArgument,
     )
     from safeload.findings import Finding, Severity, Verdict
+    from safeload.integrations.torch_load import protect
     from safeload.limits import Limits
     from safeload.loading import load
+    from safeload.loading.lazy import open
     from safeload.policy import Policy
     from safeload.record import Record
     from safeload.report import VERSION as __version__
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from safeload.scanner import scan
 
 __all__ = [
+    "EndOfInput",
     "Finding",
     "InputDenied",
     "InputError",
@@ -59,6 +63,8 @@ __all__ = [
     "WrongArgument",
     "__version__",
     "load",
+    "open",
+    "protect",
     "scan",
 ]
 
@@ -66,6 +72,8 @@ __all__ = [
 _HOMES = {
     "scan": "safeload.scanner",
     "load": "safeload.loading",
+    "open": "safeload.loading.lazy",
+    "protect": "safeload.integrations.torch_load",
     "Report": "safeload.report",
     "Record": "safeload.record",
     "Policy": "safeload.policy",
@@ -73,6 +81,7 @@ _HOMES = {
     **dict.fromkeys(("Finding", "Severity", "Verdict"), "safeload.findings"),
     **dict.fromkeys(
         (
+            "EndOfInput",
             "InputDenied",
             "InputError",
             "InputIsDirectory",

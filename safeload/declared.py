@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safeload.containers.interface import PersistentStorage, Tensor
+from safeload.containers.interface import Tensor
 from safeload.document import StorageSpec, StorageValue, TensorSpec, resolve
 from safeload.dtypes import BITS, itemsize
 from safeload.errors import Malformed
@@ -31,6 +31,6 @@ def _strided(part: Tensor, nbytes: int) -> TensorSpec:
 
 def named_object(item: object) -> object:
     """The leaf for what a tar file's earlier streams made."""
-    if isinstance(item, PersistentStorage):
-        return StorageValue(StorageSpec(item.key, item.dtype, item.nbytes), item.dtype is not None)
+    if isinstance(item, StorageSpec):
+        return StorageValue(item, item.dtype is not None)
     return declared(item) if isinstance(item, Tensor) else resolve(item)

@@ -7,6 +7,7 @@
     │   └── WrongArgument             ... by passing an argument that is not taken (also a TypeError)
     ├── LoadFailed                    torch or numpy could not build what was judged (also a RuntimeError)
     ├── MissingExtra                  an optional part is not installed (also an ImportError)
+    ├── EndOfInput                    there is no further pickle in the file (also an EOFError)
     ├── UnsafeCheckpoint              the verdict does not allow the load (also a pickle.UnpicklingError)
     └── InputError                    the input could not be read (also an OSError)
         ├── InputNotFound             ... because it is not there (also a FileNotFoundError)
@@ -67,6 +68,10 @@ class LoadFailed(SafeloadError, RuntimeError):
 
 class MissingExtra(SafeloadError, ImportError):
     """An optional part of safeload is not installed; the message holds the install line."""
+
+
+class EndOfInput(SafeloadError, EOFError):
+    """A file of pickles is read to its end: as pickle.load says it."""
 
 
 class UnsafeCheckpoint(SafeloadError, pickle.UnpicklingError):

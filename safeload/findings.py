@@ -6,8 +6,8 @@ One function, `worst`, computes a verdict, and nothing ever lowers it. Knows no 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Verdict(StrEnum):
@@ -30,8 +30,7 @@ class Severity(StrEnum):
     INFO = "info"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing a scan has to say about one place of one file.
 
     rule      stable id; rules/README.md has a heading for each

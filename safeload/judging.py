@@ -7,7 +7,7 @@ data is never walked. Calls, imports and builds nothing; the verdict is computed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from safeload.cell import UNSET
 from safeload.checks import CHECKS, Check, View
@@ -39,8 +39,7 @@ _CHECKS: dict[type, tuple[Check, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(NamedTuple):
     """A global of this stream: the policy's word and, when vetted, the shape of its calls.
 
     `capped` is the shape of a name that is dangerous in every other form, and unvetted in this one.

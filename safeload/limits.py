@@ -6,13 +6,12 @@ errors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 from safeload.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Every limit of one scan. Sizes are in bytes, times in seconds."""
 
     # The largest optimizer states seen have about 1e6 opcodes; 1e8 take a minute and 3 KB of deflate can hold 3e6.
@@ -39,6 +38,8 @@ class Limits:
     expansion: int = 4
     # ... with this many bytes always allowed.
     expansion_bytes: int = 64 << 20
+    # Names given to the tensors of a file by `open` and conversion: containers that share parts have 2^40 paths.
+    names: int = 1_000_000
     # Values read at scan to validate sparse and nested indices and zero points, all together: some 10 s.
     validated_bytes: int = 256 << 20
     # What one member may inflate to, and the ratio allowed above one MiB: deflate reaches 1032.
@@ -60,16 +61,15 @@ class Limits:
 
         Raises UsageError for an unknown name or a value that is not a positive whole number.
         """
-        names = [f.name for f in fields(cls)]
         changes: dict[str, int] = {}
         for setting in settings:
             name, _, text = setting.partition("=")
             name = name.strip().replace("-", "_")
-            if name not in names:
-                raise UsageError(f"unknown limit {name!r}; the limits are {', '.join(names)}")
+            if name not in cls._fields:
+                raise UsageError(f"unknown limit {name!r}; the limits are {', '.join(cls._fields)}")
             scale = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}.get(text[-1:].lower(), 1)
             digits = text[:-1] if scale > 1 else text
             if not (digits.isascii() and digits.isdigit() and int(digits[:18]) > 0 and len(digits) <= 18):
                 raise UsageError(f"limit {name} needs a positive whole number (suffix k, m or g allowed), not {text!r}")
             changes[name] = int(digits) * scale
-        return replace(start or cls(), **changes)
+        return (start or cls())._replace(**changes)

@@ -18,6 +18,10 @@ _FLAT = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray}
 
 def nesting(root: object, most: int) -> int:
     """The longest path from `root` into containers, cut off above `most`; a cycle counts once."""
+    starts = _holding((root,))
+    if not starts:
+        return 0
+    root = starts[0]
     heights: dict[int, int] = {}
     todo: list[tuple[object, int]] = [(root, 1)]
     while todo:
@@ -36,7 +40,7 @@ def nesting(root: object, most: int) -> int:
                 # Negative: the second visit, when everything below is known.
                 todo.append((node, -1))
                 todo.extend((child, depth + 1) for child in children)
-    return heights.get(id(root), 0)
+    return heights[id(root)]
 
 
 def _children(node: object) -> list[object]:
@@ -56,7 +60,7 @@ def _holding(items: Iterable[object]) -> list[object]:
     kinds = set(map(type, items))
     if kinds <= _FLAT:
         return []
-    found = []
+    found: list[object] = []
     for item in items:
         inner = item
         while isinstance(inner, Cell):

@@ -6,7 +6,6 @@ Knows no format, no opcode and no name, and computes no verdict.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 from safeload.cell import UNSET
@@ -17,7 +16,6 @@ from safeload.containers.interface import (
     Layout,
     Naming,
     Nested,
-    PersistentStorage,
     Pickle,
     Reading,
     Storages,
@@ -32,7 +30,8 @@ from safeload.inputs import MemorySource
 from safeload.inputs.part import PartSource
 from safeload.judging import Judge, shape_finding
 from safeload.limits import Limits
-from safeload.machine import Program
+from safeload.machine import Persistent, Program
+from safeload.machine.blobs import content
 from safeload.nesting import nesting
 from safeload.plain import plain
 from safeload.policy import Policy
@@ -43,21 +42,23 @@ from safeload.vetted import Context, ShapeError
 _AGAIN = "download the file again and compare its checksum with the publisher's"
 
 
-@dataclass(slots=True)
 class Tally:
     """What one input and everything inside it add up to."""
 
-    policy: Policy
-    limits: Limits
-    findings: list[Finding] = field(default_factory=list)
-    omitted: int = 0
-    omitted_worst: Verdict = Verdict.CLEAN
-    streams: int = 0
-    opcodes: int = 0
-    files: int = 0
-    depth: int = 0
-    validated: int = 0
-    encoding: str | None = None
+    def __init__(
+        self, policy: Policy, limits: Limits, *, files: int = 0, depth: int = 0, encoding: str | None = None
+    ) -> None:
+        self.policy = policy
+        self.limits = limits
+        self.files = files
+        self.depth = depth
+        self.encoding = encoding
+        self.findings: list[Finding] = []
+        self.omitted = 0
+        self.omitted_worst = Verdict.CLEAN
+        self.streams = 0
+        self.opcodes = 0
+        self.validated = 0
 
     def add(self, finding: Finding) -> None:
         """Keep a finding, or count it once the limit is reached; a verdict is never lost with it."""
@@ -77,12 +78,15 @@ def readings(source: Source, limits: Limits) -> tuple[Container, ...]:
 
 
 def may_do(source: Source, limits: Limits) -> bool:
-    """Whether an unpickler that is given `source` reaches an effect, or its end."""
+    """Whether an unpickler that is given `source` reaches its end, or an effect that is more than a persistent load.
+
+    A text persistent load runs nothing that the file names, and every PNG begins with one (0x89, "PNG", a newline).
+    """
     try:
         program: Program | None = interpret(source, Pickle("object", 0, source.size), limits)
     except (Malformed, LimitExceeded) as error:
         program = error.partial
-    return program is not None and bool(program.whole or program.effects)
+    return program is not None and (program.whole or not all(type(e) is Persistent for e in program.effects))
 
 
 def read_all(source: Source, containers: tuple[Container, ...], tally: Tally, prefix: str) -> Document | None:
@@ -151,7 +155,7 @@ class _Reader:
             elif isinstance(part, Nested):
                 answer = self._nested(part)
             elif isinstance(part, Finding):
-                self.tally.add(replace(part, member=_join(self.prefix, part.member)))
+                self.tally.add(part._replace(member=_join(self.prefix, part.member)))
             elif isinstance(part, Storages):
                 self.known = part
             else:
@@ -160,7 +164,7 @@ class _Reader:
     def _pickle(self, part: Pickle) -> Answer:
         tally = self.tally
         if tally.encoding is not None:
-            part = replace(part, encoding=tally.encoding)
+            part = part._replace(encoding=tally.encoding)
         index, tally.streams = tally.streams, tally.streams + 1
         member = _join(self.prefix, part.member)
         origin = part.base if part.data is not None or part.base else part.start
@@ -192,9 +196,10 @@ class _Reader:
             self.root = program.value if whole else UNSET
         else:
             self.others.append((member, program.value if whole else None))
-        named = {s.key: PersistentStorage(s.key, s.dtype, s.nbytes) for s in context.storages.values()}
         end = program.end + origin if whole else None
-        return Answer(end, None if part.main else plain(program.value), program.value, named)
+        # Of the main object a container asks at most whether it is a number.
+        value = plain(program.value) if not part.main or type(program.value) is int else None
+        return Answer(end, value, program.value, context.storages)
 
     def _context(self, part: Pickle, program: Program, view: View) -> Context:
         known = self.known
@@ -219,8 +224,9 @@ class _Reader:
                 )
             )  # fmt: skip
         for offset, blob in program.blobs:
-            if isinstance(blob, bytes | bytearray):
-                self._blob(bytes(blob), offset, view)
+            data = content(blob)
+            if data is not None:
+                self._blob(data, offset, view)
 
     def _blob(self, data: bytes, offset: int, view: View) -> None:
         """Judge bytes that look like a pickle. They are data: only what is dangerous in them is a finding."""

@@ -7,9 +7,8 @@ Knows findings only.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from safeload.findings import Finding, Verdict, worst
 
@@ -17,8 +16,7 @@ SCHEMA = "safeload.scan/1"
 VERSION = "0.1.0"
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What is known of one file.
 
     path           as the caller named it; "-" for stdin, "<bytes>", "<file object>"
@@ -102,6 +100,8 @@ def summary_fields(reports: tuple[Report, ...], *, allow_empty: bool = False) ->
 
 def dumps(reports: tuple[Report, ...], policy_digest: str, *, allow_empty: bool = False) -> str:
     """The whole document of `--format json`. Pure ASCII: names that are not UTF-8 survive as lone surrogates."""
+    import json
+
     document = {
         "schema": SCHEMA,
         "version": VERSION,

@@ -5,8 +5,7 @@ Imports nothing that a file names and runs nothing. Knows no format, no opcode a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from safeload.containers import NOT_A_MODEL, Container
 from safeload.containers.sniff import HEAD, kind_of
@@ -23,8 +22,7 @@ from safeload.source import Source
 _ORDER = {Verdict.DANGEROUS: 0, Verdict.UNJUDGED: 1, Verdict.UNVETTED: 2, Verdict.CLEAN: 3, Verdict.SKIPPED: 4}
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(NamedTuple):
     """A Report, and the Document it is about (None when nothing of the file was understood)."""
 
     report: Report
@@ -45,23 +43,30 @@ def scan(f: Any, *, policy: Policy | None = None, limits: Limits | None = None) 
 
 
 def scan_source(
-    source: Source, *, policy: Policy, limits: Limits, explicit: bool = True, encoding: str | None = None
+    source: Source,
+    *,
+    policy: Policy,
+    limits: Limits,
+    explicit: bool = True,
+    encoding: str | None = None,
+    containers: tuple[Container, ...] | None = None,
 ) -> Scan:
     """Judge `source`. With `explicit` False (a file met in a folder) what is no model may be SKIPPED, with a reason.
 
-    `encoding` of python 2 strings replaces that of the format's own loader.
+    `encoding` of python 2 strings replaces that of the format's own loader. `containers` replaces recognition, for a
+    caller that reads its input as one format whatever it looks like, as pickle.load does.
     """
     # A scan makes objects that it keeps: collections meanwhile would find nothing and double the time.
     pause()
     try:
-        return _scan(source, Tally(policy, limits, encoding=encoding), explicit)
+        return _scan(source, Tally(policy, limits, encoding=encoding), explicit, containers)
     finally:
         resume()
 
 
-def _scan(source: Source, tally: Tally, explicit: bool) -> Scan:
+def _scan(source: Source, tally: Tally, explicit: bool, given: tuple[Container, ...] | None) -> Scan:
     limits = tally.limits
-    containers = readings(source, limits)
+    containers = readings(source, limits) if given is None else given
     if not explicit and (reason := _skipped(source, containers, limits)):
         return Scan(Report(source.name, Verdict.SKIPPED, size=source.size, reason=reason), None)
     document = read_all(source, containers, tally, "")

@@ -37,7 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("checks", "tree", "modules"),
     ("declared", "judging", "reading", "scanner", "streams"),
     ("loading", "converting"),
-    ("saving", "integrations", "fleet", "workers"),
+    ("saving", "restricted", "integrations", "fleet", "workers"),
     ("cli",),
     ("__init__", "types", "__main__"),
 )
@@ -45,7 +45,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 
-ABOVE_LOADING = {"loading", "saving", "integrations", "fleet", "workers", "cli"}
+ABOVE_LOADING = {"loading", "saving", "restricted", "integrations", "fleet", "workers", "cli"}
 
 OUTSIDERS: dict[str, set[str]] = {
     "click": {"cli"},

@@ -23,6 +23,7 @@ INSIDE_DANGEROUS = {
     "operator": PLAIN_OPERATORS,
     "_operator": PLAIN_OPERATORS,
     "dill._dill": "_load_type",
+    "torch._dynamo.decorators": "_DimRange",
 }
 """Vetted or known names in a module that is dangerous as a whole, or that are dangerous in any module. Reviewed."""
 

@@ -7,16 +7,14 @@ nothing about vetted calls (that is `vetted/`) and computes no verdict.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from safeload.findings import Finding, Severity, Verdict
 from safeload.machine.program import Effect, Program
 from safeload.policy import Decision
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """Where a stream stands, so that a check can say where a finding is.
 
     base   subtracted from machine offsets to give offsets in the member

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from safeload.containers.embedded_json import pickles_in_json
 from safeload.containers.interface import Answer, Layout, Naming, Nested, Part, Reading, Storages
 from safeload.containers.sniff import kind_of
 from safeload.containers.torch_zip import RECORDS
@@ -33,13 +32,12 @@ _RUNS = {
     "torch-package": "torch.package imports it when the archive is used",
     "mar": "TorchServe runs it when the model is served",
 }
-_RAW = re.compile(r"data/(weights|constants)/(weight|tensor)_\d+")
-_PT2_RECORDS = {"archive_format": re.compile(rb"pt2"), "archive_version": re.compile(rb"\d{1,9}\s?")}
-_PACKAGED = re.compile(r"\.data/(\d+)\.storage")
+_RAW = r"data/(weights|constants)/(weight|tensor)_\d+"
+_PT2_RECORDS = {"archive_format": rb"pt2", "archive_version": rb"\d{1,9}\s?"}
+_PACKAGED = r"\.data/(\d+)\.storage"
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
+class _Kind(NamedTuple):
     """What kind of archive this is: its name and, of those with one folder, the folder with its slash."""
 
     name: str
@@ -90,10 +88,12 @@ def _member(members: Members, entry: Entry, kind: _Kind, relative: str, limits: 
         )
         return 1
     known = RECORDS.get(relative) or _PT2_RECORDS.get(relative)
-    if known and kind.folder and entry.size < 100 and known.fullmatch(members.content(entry)):
+    if known and kind.folder and entry.size < 100 and re.fullmatch(known, members.content(entry)):
         return 0
     what = kind_of(members.head(entry), entry.size)
     if what == "json":
+        from safeload.containers.embedded_json import pickles_in_json
+
         count = 0
         # A JSON of model settings has some MB; its own limit is the one of the other JSON that is read whole.
         content = members.content(entry, limits.header_bytes, "header_bytes")
@@ -105,7 +105,7 @@ def _member(members: Members, entry: Entry, kind: _Kind, relative: str, limits: 
             members.notes.add("zip-json-unread", error.message, member=entry.name, offset=entry.data)
         return count
     # SECURITY: passed over only as "unknown": what begins like a pickle or a file is judged under these names too.
-    if what == "unknown" and kind.name == "pt2" and _RAW.fullmatch(relative):
+    if what == "unknown" and kind.name == "pt2" and re.fullmatch(_RAW, relative):
         return 1
     in_package = kind.name == "torch-package"
     yield from members.by_content(
@@ -136,7 +136,7 @@ def _package_storages(entries: tuple[Entry, ...], kind: _Kind, members: Members)
     if kind.name == "torch-package":
         for entry in entries:
             relative = entry.name.removeprefix(kind.folder)
-            if _PACKAGED.fullmatch(relative) and entry.readable:
+            if re.fullmatch(_PACKAGED, relative) and entry.readable:
                 with members.noting(entry):
                     found.setdefault(relative, members.extent(entry))
     return found

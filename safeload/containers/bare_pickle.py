@@ -9,7 +9,7 @@ from __future__ import annotations
 from safeload.containers.interface import Layout, Pickle, Reading
 from safeload.containers.remarks import trailing_bytes
 from safeload.containers.sniff import HEAD, kind_of, may_be_pickle, may_have_effect
-from safeload.containers.torch_legacy import starts_with_magic
+from safeload.containers.torch_legacy import MAGIC, TorchLegacy, starts_with_magic
 from safeload.errors import LimitExceeded
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits
@@ -57,6 +57,10 @@ class BarePickle:
             # An end that does not move would repeat for ever.
             if answer is None or answer.end is None or answer.end <= at:
                 break
+            if count == 0 and type(answer.value) is int and answer.value == MAGIC:
+                # SECURITY: the number can be spelt in ways that its first bytes do not show, or behind a payload; torch
+                # reads on as in any of its files.
+                return (yield from TorchLegacy().after_magic(source, limits, answer.end))
             at = answer.end
             count += 1
         return Layout()

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from safeload.errors import Malformed
 
 _SERIALIZED = ":serialized:"
-_BASE64 = re.compile(r"[A-Za-z0-9+/_\-\s]{16,}={0,2}\s*")
+_BASE64 = r"[A-Za-z0-9+/_\-\s]{16,}={0,2}\s*"
 _STARTS = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 
 
@@ -60,7 +60,7 @@ def _decode(key: str, value: str) -> bytes | None:
             return base64.b64decode(value) or None
         except (binascii.Error, ValueError):
             return None
-    if not _BASE64.fullmatch(value):
+    if not re.fullmatch(_BASE64, value):
         return None
     try:
         decoded = base64.b64decode(value.translate({ord("-"): "+", ord("_"): "/"}))

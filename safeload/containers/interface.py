@@ -11,14 +11,16 @@ Contract of `read`: it yields parts and returns a Layout, or raises Malformed or
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
-from safeload.document import Extent
+from safeload.document import Extent, StorageSpec
 from safeload.findings import Finding
 from safeload.limits import Limits
 from safeload.source import Source
+
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
 class Naming(StrEnum):
@@ -29,8 +31,7 @@ class Naming(StrEnum):
     OBJECTS = "objects"  # torch tar: keys of what earlier streams made; TorchScript has none
 
 
-@dataclass(frozen=True, slots=True)
-class Pickle:
+class Pickle(NamedTuple):
     """One pickle to be judged, from `start`, ending before `end`.
 
     role      what it is, for people: "object", "magic number", "storage keys", ...
@@ -51,12 +52,11 @@ class Pickle:
     base: int = 0
     main: bool = False
     naming: Naming = Naming.NOTHING
-    objects: Mapping[object, object] = field(default_factory=dict)
+    objects: Mapping[object, object] = _NOTHING
     encoding: str = "ASCII"
 
 
-@dataclass(frozen=True, slots=True)
-class Nested:
+class Nested(NamedTuple):
     """A member that is a file of its own, to be judged by content like any other.
 
     `data` holds the bytes when they had to be inflated, else they lie in `extent`. `main` as for Pickle.
@@ -68,8 +68,7 @@ class Nested:
     main: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A tensor that the container itself declares, outside any pickle (safetensors, .npy, torch tar).
 
     name      its key; "" for the only one of a .npy
@@ -87,8 +86,7 @@ class Tensor:
     fortran: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Storages:
+class Storages(NamedTuple):
     """Storage extents known before the streams that name them (zip); the answer to it is None.
 
     placeholders   empty members stand for storages whose data was left out (the example inputs of TorchScript)
@@ -99,17 +97,7 @@ class Storages:
     placeholders: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PersistentStorage:
-    """What the streams of a run said of one storage key: dtype name (None when untyped) and size in bytes."""
-
-    key: str
-    dtype: str | None
-    nbytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What the scanner found at a yielded Pickle or Nested.
 
     end       offset after STOP (same origin as Pickle.start), None when the stream was not understood
@@ -121,11 +109,10 @@ class Answer:
     end: int | None = None
     value: object = None
     cell: object = None
-    storages: Mapping[str, PersistentStorage] = field(default_factory=dict)
+    storages: Mapping[str, StorageSpec] = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """Where everything else of the container lies.
 
     storages   storage key -> extent
@@ -135,9 +122,9 @@ class Layout:
                main stream's object ("stream")
     """
 
-    storages: Mapping[str, Extent] = field(default_factory=dict)
+    storages: Mapping[str, Extent] = _NOTHING
     big_endian: bool = False
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = _NOTHING
     root: str = "stream"
 
 

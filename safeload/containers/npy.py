@@ -26,7 +26,7 @@ _RANK = 64
 # Brackets within brackets: a dtype of dtypes. Python's parser has limits of its own, this one is below them.
 _NESTING = 32
 
-_LEAF = re.compile(r"([<>|=]?)([?a-zA-Z])(\d{0,9})(\[[0-9a-zA-Z/]{1,12}\])?")
+_LEAF = r"([<>|=]?)([?a-zA-Z])(\d{0,9})(\[[0-9a-zA-Z/]{1,12}\])?"
 _SIZES = {
     "b": {1}, "i": {1, 2, 4, 8}, "u": {1, 2, 4, 8}, "f": {2, 4, 8, 12, 16}, "c": {8, 16, 24, 32}, "M": {8}, "m": {8},
 }  # fmt: skip
@@ -169,7 +169,7 @@ def _is_field_name(name: object) -> bool:
 
 
 def _measure_leaf(descr: str) -> tuple[int, bool]:
-    match = _LEAF.fullmatch(descr)
+    match = re.fullmatch(_LEAF, descr)
     if match is None:
         raise UnknownDescr(descr)
     kind, digits, unit = match[2], match[3], match[4]

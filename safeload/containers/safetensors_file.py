@@ -6,7 +6,6 @@ Reads the header, never a tensor. Knows no pickle: there is none.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 
@@ -100,6 +99,8 @@ def _parsed(raw: bytes) -> dict[str, object]:
     """The header as JSON. Raises Malformed, and _Repeated for an object with one key twice."""
     if raw[:1] != b"{":
         raise Malformed("a safetensors header must start with {", offset=8)
+    import json
+
     try:
         # Never json.loads(bytes): it guesses UTF-16 and UTF-32, which the format does not know.
         header = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_repeats, parse_constant=_no_constant)

@@ -8,7 +8,6 @@ may be skipped is given only after `may_be_pickle` said no. Reads no file, knows
 from __future__ import annotations
 
 import codecs
-import json
 import re
 
 HEAD = 4096
@@ -54,7 +53,7 @@ _NEEDS_VALUE = frozenset(b".02asRbQpqr\x81\x85\x86\x87\x92\x93\x94\x98")
 _NEEDS_MEMO = frozenset(b"ghj")
 _EFFECT = frozenset(b"cioRb\x81\x92\x93\x82\x83\x84")
 _PUSHES_NOTHING = frozenset(b"(.0absuepqr\x80\x90\x94\x95\x98")
-_NUMBER = re.compile(rb"\s*[-+]?(\d|\.\d|inf|nan|_)", re.IGNORECASE)
+_NUMBER = rb"(?i:\s*[-+]?(\d|\.\d|inf|nan|_))"
 
 
 def kind_of(head: bytes, size: int | None = None) -> str:
@@ -167,7 +166,7 @@ def _lines_end(head: bytes, at: int, op: int) -> int | None:
         if not complete:
             break
     line = head[at + 1 : end]
-    if op in b"ILFpg" and not _NUMBER.match(line) and (complete or line.strip()):
+    if op in b"ILFpg" and not re.match(_NUMBER, line) and (complete or line.strip()):
         return -1
     if op == 0x53 and not line.lstrip(b" \t").startswith((b"'", b'"')) and (complete or line.strip()):
         return -1
@@ -243,6 +242,8 @@ def _text_kind(head: bytes) -> str:
 def _looks_like_json(text: str) -> bool:
     """Whether `text` is JSON, or its beginning. Never decides anything but the word used in a report."""
     if len(text) < HEAD // 4:
+        import json
+
         try:
             json.loads(text)
         except (ValueError, RecursionError):

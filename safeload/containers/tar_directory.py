@@ -7,7 +7,7 @@ contents.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from safeload.containers.sniff import is_tar_header
 from safeload.errors import LimitExceeded, Malformed
@@ -26,8 +26,7 @@ _PAX_HARMLESS = frozenset(
 _PADDING = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One member: its name, "file" or another kind, where its bytes lie, and where its header starts."""
 
     name: str

@@ -7,12 +7,13 @@ info says) and its bytes. Mirrors torch/serialization.py `_legacy_load`. Reads t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-from safeload.containers.interface import Answer, Layout, Naming, PersistentStorage, Pickle, Reading
+from safeload.containers.interface import Answer, Layout, Naming, Pickle, Reading
 from safeload.containers.remarks import trailing_bytes
-from safeload.containers.sniff import HEAD, may_be_pickle
-from safeload.document import Extent
+from safeload.containers.sniff import HEAD
+from safeload.document import Extent, StorageSpec
 from safeload.dtypes import itemsize
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Severity, Verdict
@@ -22,10 +23,15 @@ from safeload.source import Source
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 
-_BINARY = MAGIC.to_bytes(10, "little")
-_TEXT = str(MAGIC).encode()
-# PROTO, FRAME and the opcode of the number come before it; text forms are found by their digits.
-_NEAR = 64
+_HEAD = re.compile(
+    rb"(?:\x80[\x00-\x05])?(?:\x95.{8})?(?:\x8a\x0a"
+    + re.escape(MAGIC.to_bytes(10, "little"))
+    + rb"|L"
+    + str(MAGIC).encode()
+    + rb"L?\n)",
+    re.DOTALL,
+)
+"""PROTO, FRAME and the number, binary or as text: what the picklers of Python 2 and 3 write."""
 
 
 def starts_with_magic(head: bytes) -> bool:
@@ -33,7 +39,7 @@ def starts_with_magic(head: bytes) -> bool:
 
     Another spelling of the same number is left to the bare pickle reader, to which everything behind it is unjudged.
     """
-    return (_BINARY in head[:_NEAR] or _TEXT in head[:_NEAR]) and may_be_pickle(head)
+    return _HEAD.match(head) is not None
 
 
 class TorchLegacy:
@@ -47,8 +53,16 @@ class TorchLegacy:
 
     def read(self, source: Source, limits: Limits) -> Reading:
         """See `Container.read`. Stops early, with an empty Layout, at a stream that was not understood."""
-        at = 0
-        for role, wanted in (("magic number", MAGIC), ("protocol version", PROTOCOL), ("system info", None)):
+        answer = yield _stream("magic number", 0, source.size)
+        if answer is None or answer.end is None:
+            return Layout()
+        if type(answer.value) is not int or answer.value != MAGIC:
+            raise Malformed(f"torch file with another magic number than {MAGIC:#x}", offset=0)
+        return (yield from self.after_magic(source, limits, answer.end))
+
+    def after_magic(self, source: Source, limits: Limits, at: int) -> Reading:
+        """The rest of a file whose first pickle ended at `at` and left the magic number, however it was spelt."""
+        for role, wanted in (("protocol version", PROTOCOL), ("system info", None)):
             answer = yield _stream(role, at, source.size)
             if answer is None or answer.end is None:
                 return Layout()
@@ -78,7 +92,7 @@ def _stream(role: str, start: int, end: int) -> Pickle:
 
 
 def _checked_keys(
-    answer: Answer, named: Mapping[str, PersistentStorage], at: int, limits: Limits
+    answer: Answer, named: Mapping[str, StorageSpec], at: int, limits: Limits
 ) -> tuple[list[str] | None, Finding | None]:
     """The storage keys if they are a list of exactly what the object named, else None; and what is to say of them."""
     keys = answer.value
@@ -109,7 +123,7 @@ def _checked_keys(
 
 
 def _extents(
-    source: Source, at: int, keys: list[str], named: Mapping[str, PersistentStorage]
+    source: Source, at: int, keys: list[str], named: Mapping[str, StorageSpec]
 ) -> tuple[dict[str, Extent], int]:
     """Where each storage lies, and where the last one ends."""
     storages: dict[str, Extent] = {}

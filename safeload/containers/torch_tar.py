@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Generator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from safeload.containers.interface import (
     Answer,
@@ -19,7 +18,6 @@ from safeload.containers.interface import (
     Naming,
     Nested,
     Part,
-    PersistentStorage,
     Pickle,
     Reading,
     Tensor,
@@ -27,7 +25,7 @@ from safeload.containers.interface import (
 from safeload.containers.remarks import trailing_bytes
 from safeload.containers.sniff import is_tar_header
 from safeload.containers.tar_directory import BLOCK, Entry, entries
-from safeload.document import Extent
+from safeload.document import Extent, StorageSpec
 from safeload.dtypes import itemsize
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Severity, Verdict
@@ -55,23 +53,24 @@ class _NotUnderstood(Exception):
     """A stream was not understood; the scanner has said so, and what follows it cannot be found."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Storage:
+class _Storage(NamedTuple):
     """A storage or a view of one: the key of the storage that holds the bytes, and the elements that it covers."""
 
     root: int
     dtype: str
     first: int
-    count: int
+    length: int
 
 
-@dataclass(slots=True)
 class _Contents:
     """What the streams have declared so far, by the keys that later ones use."""
 
-    storages: dict[int, _Storage] = field(default_factory=dict)
-    extents: dict[str, Extent] = field(default_factory=dict)
-    objects: dict[object, object] = field(default_factory=dict)
+    __slots__ = ("extents", "objects", "storages")
+
+    def __init__(self) -> None:
+        self.storages: dict[int, _Storage] = {}
+        self.extents: dict[str, Extent] = {}
+        self.objects: dict[object, object] = {}
 
 
 def is_torch_tar(source: Source) -> bool:
@@ -189,7 +188,7 @@ def _storages(
             raise Malformed(f"truncated: storage {key} needs {size} bytes and {end - at} are left", offset=at)
         contents.storages[key] = _Storage(key, dtype, 0, count)
         contents.extents[str(key)] = Extent(at, size, size)
-        contents.objects[key] = PersistentStorage(str(key), dtype, size)
+        contents.objects[key] = StorageSpec(str(key), dtype, size)
         at += size
     start = at
     value, at = yield from _pickle(member, "storage views", at)
@@ -208,13 +207,13 @@ def _add_view(view: object, contents: _Contents, at: int) -> None:
     target, base, first, count = fields
     key = _key(target, contents, at)
     root = contents.storages.get(base)
-    if root is None or first < 0 or count < 0 or first + count > root.count:
+    if root is None or first < 0 or count < 0 or first + count > root.length:
         raise Malformed(f"view {key} does not lie inside a storage", offset=at)
     size = itemsize(root.dtype)
     whole = contents.extents[str(base)]
     contents.storages[key] = _Storage(root.root, root.dtype, root.first + first, count)
     contents.extents[str(key)] = Extent(whole.offset + first * size, count * size, count * size)
-    contents.objects[key] = PersistentStorage(str(key), root.dtype, count * size)
+    contents.objects[key] = StorageSpec(str(key), root.dtype, count * size)
 
 
 def _tensors(
@@ -230,7 +229,7 @@ def _tensors(
         if storage is None:
             raise Malformed(f"tensor {key} names no storage of this file", offset=start)
         shape, stride, offset, at = _geometry(source, at, member)
-        if not _inside(shape, stride, offset, storage.count):
+        if not _inside(shape, stride, offset, storage.length):
             raise Malformed(f"tensor {key} does not lie inside its storage", offset=at)
         # Over the storage that holds the bytes, so that tensors which shared memory share it again.
         contents.objects[key] = Tensor(

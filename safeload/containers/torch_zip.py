@@ -11,33 +11,31 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 
 from safeload.containers.interface import Layout, Naming, Reading, Storages
 from safeload.containers.zip_directory import read_directory
-from safeload.containers.zip_entry import Entry
+from safeload.containers.zip_entry import STORED, Entry
 from safeload.containers.zip_flavour import TORCH, flavour
 from safeload.containers.zip_members import Members, files, findings_of
 from safeload.document import Extent
 from safeload.limits import Limits
 from safeload.source import Source
 
-RECORDS: Mapping[str, re.Pattern[bytes]] = {
-    "byteorder": re.compile(rb"little|big"),
-    "version": re.compile(rb"\d{1,9}\s?"),
-    ".data/version": re.compile(rb"\d{1,9}\s?"),
-    ".format_version": re.compile(rb"\d{1,9}"),
-    ".storage_alignment": re.compile(rb"\d{1,9}"),
-    ".data/serialization_id": re.compile(rb"[\x20-\x7e]*"),
+RECORDS: Mapping[str, bytes] = {
+    "byteorder": rb"little|big",
+    "version": rb"\d{1,9}\s?",
+    ".data/version": rb"\d{1,9}\s?",
+    ".format_version": rb"\d{1,9}",
+    ".storage_alignment": rb"\d{1,9}",
+    ".data/serialization_id": rb"[\x20-\x7e]*",
 }
-"""What torch writes beside pickle and storages, and all that may stand there."""
+"""What torch writes beside pickle and storages, and all that may stand there (regular expressions)."""
 
 _NOTHING = nullcontext()
 _MOST = 1000
 """Bytes of a record; the longest that torch writes has 40."""
 
 
-@dataclass(slots=True)
 class Archive:
     """The members of a torch archive, sorted by what torch takes them for.
 
@@ -47,11 +45,14 @@ class Archive:
     records   relative name -> text
     """
 
-    folder: str
-    storages: dict[str, dict[str, Extent]] = field(default_factory=dict)
-    pickles: list[tuple[str, Entry]] = field(default_factory=list)
-    others: list[tuple[str, Entry]] = field(default_factory=list)
-    records: dict[str, str] = field(default_factory=dict)
+    __slots__ = ("folder", "others", "pickles", "records", "storages")
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.storages: dict[str, dict[str, Extent]] = {}
+        self.pickles: list[tuple[str, Entry]] = []
+        self.others: list[tuple[str, Entry]] = []
+        self.records: dict[str, str] = {}
 
     @property
     def big_endian(self) -> bool:
@@ -109,9 +110,12 @@ def sort_members(entries: tuple[Entry, ...], members: Members, tensor_folders: f
         relative = entry.name[length:]
         place, _, key = relative.rpartition("/")
         if place in tensor_folders and key.isdecimal() and key.isascii():
-            if entry.readable:
-                with members.noting(entry) if entry.method else _NOTHING:
-                    archive.storages.setdefault(place, {}).setdefault(key, members.extent(entry))
+            # Also where it cannot be read, which is a finding of its own: the pickle names no storage in vain.
+            extent = Extent(entry.data, entry.length, entry.size, entry.method == STORED)
+            archive.storages.setdefault(place, {}).setdefault(key, extent)
+            if entry.method and entry.readable:
+                with members.noting(entry):
+                    members.extent(entry)
             continue
         # SECURITY: torch's lookup ignores case: "DATA.PKL" is the data.pkl that it loads, and others do not see.
         known = relative.casefold()
@@ -147,7 +151,7 @@ def _record(entry: Entry, known: str, archive: Archive, members: Members) -> Non
     content = members.content_or_none(entry, _MOST, "inflated_bytes") if entry.size <= _MOST else b"\0"
     if content is None:
         return
-    if RECORDS[known].fullmatch(content):
+    if re.fullmatch(RECORDS[known], content):
         archive.records.setdefault(known, content.decode("ascii").strip())
         return
     members.notes.add(

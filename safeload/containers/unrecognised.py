@@ -5,8 +5,6 @@ Gives one finding and never a clean verdict: what was not read is unjudged.
 
 from __future__ import annotations
 
-import shlex
-
 from safeload.containers.interface import Layout, Reading
 from safeload.containers.sniff import HEAD, kind_of
 from safeload.findings import Finding, Severity, Verdict
@@ -73,6 +71,8 @@ class Unrecognised:
         kind = kind_of(head, source.size)
         if kind == "lfs-pointer":
             rule, message = "lfs-pointer", "a Git LFS pointer: a few lines of text in place of the file"
+            import shlex
+
             # The path comes from whoever named the file: quoted, or pasting the line runs it.
             remedy = f"fetch the file: git lfs pull --include {shlex.quote(source.name)}"
         elif kind in _DIAGNOSES:

@@ -10,7 +10,7 @@ Layouts: APPNOTE.TXT 4.3.14 to 4.3.16.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from safeload.containers.zip_rules import Notes
 from safeload.errors import Malformed
@@ -24,30 +24,28 @@ _RECORD = struct.Struct("<4sQHHIIQQQQ")
 _WINDOW = _END.size + 0xFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """Where the directory lies, as the end records say.
 
     directory, size   of the central directory, absolute
-    count             entries announced
+    members           entries announced
     shift             what to add to each header offset (bytes in front of an archive that does not know of them)
     tail              where the directory has to end: offset of the first end record
     """
 
     directory: int
     size: int
-    count: int
+    members: int
     shift: int
     tail: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
+class _Claim(NamedTuple):
     """What the end record in force says."""
 
     offset: int
     size: int
-    count: int
+    members: int
     tail: int
     shift: int | None = None  # None without zip64 records
 
@@ -154,7 +152,7 @@ def _place(source: Source, notes: Notes, claim: _Claim) -> End:
     if claim.offset == adjacent:
         if claim.shift:
             raise Malformed("the zip64 locator points to no zip64 record", offset=claim.tail)
-        return End(adjacent, claim.size, claim.count, 0, claim.tail)
+        return End(adjacent, claim.size, claim.members, 0, claim.tail)
     # SECURITY: `zipfile` computes `adjacent`, torch takes `claim.offset`. A file with a directory at both is two files.
     fits = claim.offset + claim.size <= claim.tail
     at_offset = fits and source.peek(claim.offset, 4) == CENTRAL
@@ -173,8 +171,8 @@ def _place(source: Source, notes: Notes, claim: _Claim) -> End:
             offset=claim.offset + claim.size,
         )
     if at_offset:
-        return End(claim.offset, claim.size, claim.count, 0, claim.tail)
+        return End(claim.offset, claim.size, claim.members, 0, claim.tail)
     shift = adjacent - claim.offset
     if shift < 0 or claim.shift not in (None, shift) or not (at_adjacent or claim.size == 0):
         raise Malformed("the end record points to no directory", offset=claim.tail)
-    return End(adjacent, claim.size, claim.count, shift, claim.tail)
+    return End(adjacent, claim.size, claim.members, shift, claim.tail)

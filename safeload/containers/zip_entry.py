@@ -24,8 +24,8 @@ _ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 _DEFLATE_LEVEL = 0x0006
 _FULL = 0xFFFFFFFF
 _LOCAL = struct.Struct("<4sHHHIIIIHH")
-_UNSAFE = re.compile(r"^/|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)")
-_DOTTED = re.compile(r"//|(?:^|/)\.(?:/|$)")
+_UNSAFE = r"^/|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)"
+_DOTTED = r"//|(?:^|/)\.(?:/|$)"
 # Lengths of a descriptor: with or without its signature, 32 or 64 bits wide.
 _DESCRIPTORS = {12: "<III", 16: "<4xIII", 20: "<IQQ", 24: "<4xIQQ"}
 
@@ -148,11 +148,11 @@ def check_name(entry: Entry, raw: bytes, notes: Notes) -> Entry:
     # SECURITY: `zipfile` cuts a name at NUL, torch does not: "data.pkl\0x" replaces the "data.pkl" that torch reads.
     if "\0" in name:
         note("zip-name-nul", "the name holds a NUL, at which some readers cut it and take this member for another")
-    elif not known or not name or not name.isprintable() or "\\" in name or _DOTTED.search(name):
+    elif not known or not name or not name.isprintable() or "\\" in name or re.search(_DOTTED, name):
         note(
             "zip-name-characters", "the name holds what readers take differently (control characters, '\\', '//', ...)"
         )
-    if _UNSAFE.search(name):
+    if re.search(_UNSAFE, name):
         note("zip-name-traversal", "the name leads out of the folder in which the archive is unpacked")
     if name.endswith("/") and entry.size:
         note("zip-directory-entry", f"the member has the name of a folder and holds {entry.size} bytes")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from safeload.containers.zip_end import CENTRAL, LOCAL, find_end, read_end
 from safeload.containers.zip_pieces import pieces
@@ -22,11 +21,13 @@ _MOST = 256 << 20
 _LENGTHS = struct.Struct("<HHH")
 
 
-@dataclass(frozen=True, slots=True)
 class _Peeking:
     """A Source whose reads are not remembered as judged."""
 
-    source: Source
+    __slots__ = ("source",)
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
 
     @property
     def name(self) -> str:

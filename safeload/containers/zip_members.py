@@ -33,7 +33,7 @@ _ALWAYS = 1 << 20
 # All members of one archive together may inflate to this even when they are highly compressed.
 _ALWAYS_TOGETHER = 64 << 20
 _MOST_SOURCE = 16 << 20
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+_CONTROL = r"[\x00-\x08\x0e-\x1f\x7f-\x9f]"
 # Pickles in a row in one member; more than a hundred is an attack on patience.
 _STREAMS = 100
 
@@ -212,7 +212,7 @@ class Members:
             text = self.content(entry).decode("utf-8")
         except (LimitExceeded, Malformed, UnicodeDecodeError):
             return False
-        return not _CONTROL.search(text)
+        return not re.search(_CONTROL, text)
 
     def content_or_none(self, entry: Entry, most: int, limit: str) -> bytes | None:
         """The content, or None and a finding when it cannot be had within `most` bytes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from safeload.containers.zip_end import CENTRAL, END, LOCAL, LOCATOR, RECORD
 from safeload.source import Source
@@ -12,8 +12,7 @@ from safeload.source import Source
 _MOST = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """One archive: [start, end) of the file, and where its own records lie (`record` is -1 without zip64).
 
     told_record, told_directory   what it says of itself, counted from its start by a writer that knows of nothing else

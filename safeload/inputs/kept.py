@@ -7,10 +7,13 @@ answers from memory when any part of it is asked for again. Knows no files and n
 from __future__ import annotations
 
 import hashlib
+import struct
 from bisect import bisect_right
 from collections.abc import Iterable
 
 from safeload.errors import Malformed
+
+_RUN = struct.Struct("<QQ")
 
 
 def outside(offset: int, length: int, size: int) -> Malformed:
@@ -35,7 +38,7 @@ def digest(pieces: Iterable[tuple[int, bytes | memoryview]]) -> str:
         end = offset + len(data)
     total = hashlib.sha256()
     for offset, parts in runs:
-        total.update(offset.to_bytes(8, "little") + sum(map(len, parts)).to_bytes(8, "little"))
+        total.update(_RUN.pack(offset, len(parts[0]) if len(parts) == 1 else sum(map(len, parts))))
         for part in parts:
             total.update(part)
     return total.hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import tempfile
 from typing import Any
 
 from safeload.errors import InputError, UsageError
@@ -53,6 +52,8 @@ class SpooledSource(StreamSource):
     """A file object that cannot seek, read to its end into memory, or a temporary file above 64 MiB."""
 
     def __init__(self, stream: Any, name: str = "<file object>", limit: int = SPOOL_BYTES) -> None:
+        import tempfile
+
         spool = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - lives as long as the source
         try:
             total = 0

@@ -19,16 +19,15 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from safeload.findings import Finding, Severity, Verdict
 
-_HUB_REPOSITORY = re.compile(r"(?:models|datasets|spaces)--.+", re.DOTALL)
+_HUB_REPOSITORY = r"(?s:(?:models|datasets|spaces)--.+)"
 _NAME_THE_TARGET = "name the target on the command line to have it scanned, or scan a folder that holds both"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One file of a scan.
 
     path      as the caller named it, or the named folder joined with the way below it; "-" is standard input
@@ -43,7 +42,6 @@ class Target:
     skip: str = ""
 
 
-@dataclass(slots=True)
 class _Walk:
     """What one walk remembers.
 
@@ -52,13 +50,13 @@ class _Walk:
     listed   places (see `_place`) that are already in the list
     """
 
-    roots: frozenset[str]
-    judged: dict[str, str] = field(default_factory=dict)
-    listed: set[str] = field(default_factory=set)
+    def __init__(self, roots: frozenset[str]) -> None:
+        self.roots = roots
+        self.judged: dict[str, str] = {}
+        self.listed: set[str] = set()
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
+class _Folder(NamedTuple):
     """A folder on the way: `path` as reported, `real` without links, `git` when it lies under a `.git` met below."""
 
     path: str
@@ -129,7 +127,7 @@ def _entries(folder: _Folder, state: _Walk) -> Iterator[Target | _Folder]:
     except OSError as error:
         yield Target(folder.path, problem=_unreadable(error))
         return
-    if _HUB_REPOSITORY.fullmatch(os.path.basename(folder.real)):
+    if re.fullmatch(_HUB_REPOSITORY, os.path.basename(folder.real)):
         # The names people know are those of the snapshots; the blobs behind them are listed as the same files.
         entries.sort(key=lambda entry: entry.name == "blobs")
     for entry in entries:
@@ -211,7 +209,7 @@ def _same_hub_repository(path: str, real: str) -> bool:
     """Whether a link in models--*/snapshots/ leads to a file right in the blobs folder of the same models--*."""
     blobs, _ = os.path.split(real)
     repository, name = os.path.split(blobs)
-    if name != "blobs" or not _HUB_REPOSITORY.fullmatch(os.path.basename(repository)):
+    if name != "blobs" or not re.fullmatch(_HUB_REPOSITORY, os.path.basename(repository)):
         return False
     return _within(_real(os.path.dirname(path) or os.curdir), os.path.join(repository, "snapshots"))
 

@@ -14,6 +14,9 @@ from safeload.findings import Finding, Verdict
 from safeload.loading.trust import Trust
 from safeload.report import Report
 
+UNVETTED = ("refuse", "record")
+"""What a caller may say of classes outside the table."""
+
 _NAMED = frozenset({"known-class", "unknown-global"})
 _SHOWN = 8
 
@@ -23,7 +26,7 @@ def admit(report: Report, *, unvetted: str, trust: Trust, narrowed: bool) -> Non
 
     `narrowed` says that weights_only=True shortened the table, for the message.
     """
-    if unvetted not in ("refuse", "record"):
+    if unvetted not in UNVETTED:
         raise UsageError(f"unvetted must be 'refuse' or 'record', not {unvetted!r}")
     if report.verdict is Verdict.CLEAN:
         return

@@ -6,27 +6,33 @@ There is one path and no fallback: nothing here calls an unpickler, and `engine=
 from __future__ import annotations
 
 import gc
+import inspect
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import Any
 
 import torch
 
 from safeload.document import Document
-from safeload.errors import LoadFailed, SafeloadError, UnsafeCheckpoint, UsageError, WrongArgument
-from safeload.inputs import FileSource, MemorySource, open_source
+from safeload.errors import UnsafeCheckpoint, UsageError, WrongArgument
 from safeload.limits import Limits
-from safeload.loading.gate import admit
-from safeload.loading.placement import CallersError, MapLocation, Placement
+from safeload.loading.judged import Terms, judge
+from safeload.loading.placement import CallersError, MapLocation, Placement, own_errors
 from safeload.loading.rebuild import Rebuild
 from safeload.loading.storages import Storages
 from safeload.loading.trust import Trust
 from safeload.policy import Policy
-from safeload.scanner import Scan, scan_source
+from safeload.scanner import Scan
 from safeload.source import Source
 
-_ENCODINGS = ("ASCII", "utf-8", "latin1", "bytes")
+ENGINES = ("safeload", "torch")
+"""What may build the objects."""
+
+_ENCODINGS = {
+    "ascii": "ASCII", "utf-8": "utf-8", "utf8": "utf-8", "latin1": "latin1", "latin-1": "latin1", "bytes": "bytes"
+}  # fmt: skip
 
 
 def load(
@@ -37,7 +43,7 @@ def load(
     weights_only: bool | None = None,
     mmap: bool | None = None,
     unvetted: str = "refuse",
-    trust: Iterable[type | str] = (),
+    trust: Iterable[type | str] | type | str = (),
     policy: Policy | str | os.PathLike[str] | None = None,
     engine: str = "safeload",
     limits: Limits | None = None,
@@ -67,27 +73,24 @@ def load(
     """
     if pickle_module is not None:
         raise WrongArgument("pickle_module is not taken: safeload.load never unpickles, so there is nothing to choose")
-    encoding = _encoding(pickle_load_args)
-    if engine not in ("safeload", "torch"):
+    return restore(
+        f,
+        map_location,
+        mmap=mmap,
+        engine=engine,
+        terms=Terms(unvetted, trust, policy, bool(weights_only), limits or Limits(), python2_encoding(pickle_load_args)),
+    )
+
+
+def restore(f: Any, map_location: MapLocation, *, mmap: bool | None, engine: str, terms: Terms) -> Any:
+    """What `load` and all that stand for it do: judge, then refuse or build. See `load`."""
+    if engine not in ENGINES:
         raise UsageError(f"engine must be 'safeload' or 'torch', not {engine!r}")
-    rules = _policy(policy)
-    if weights_only:
-        rules = rules.weights_only()
-    trusted = Trust(trust, rules)
     placement = Placement(map_location)
-    source = open_source(f)
-    if mmap and not isinstance(source, FileSource):
-        raise UsageError("mmap=True needs a path: a file object or bytes cannot be mapped")
-    try:
+    with closing(judge(f, terms, private=engine == "torch", mapped=bool(mmap))) as judged:
         if engine == "torch":
-            source = _private(source)
-        scan = scan_source(source, policy=rules, limits=limits or Limits(), encoding=encoding)
-        admit(scan.report, unvetted=unvetted, trust=trusted, narrowed=bool(weights_only))
-        if engine == "torch":
-            return _by_torch(source, map_location, scan, encoding)
-        return rebuild(_document(scan), placement, trusted, use_mmap=mmap)
-    finally:
-        source.close()
+            return _by_torch(judged.source, map_location, judged.scan, terms.encoding)
+        return rebuild(judged.document(), placement, judged.trust, use_mmap=mmap)
 
 
 def rebuild(document: Document, placement: Placement, trust: Trust, *, use_mmap: bool | None) -> Any:
@@ -96,45 +99,30 @@ def rebuild(document: Document, placement: Placement, trust: Trust, *, use_mmap:
     was_on = gc.isenabled()
     gc.disable()
     try:
-        return Rebuild(document, storages, placement, trust).build(document.root)
-    except CallersError as error:
-        raise error.error from None
-    except SafeloadError:
-        raise
-    except Exception as error:
-        raise LoadFailed(f"what the file describes could not be built: {type(error).__name__}: {error}") from error
+        with own_errors():
+            return Rebuild(document, storages, placement, trust).build(document.root)
     finally:
         if was_on:
             gc.enable()
 
 
-def _document(scan: Scan) -> Document:
-    if scan.document is None:
-        raise UnsafeCheckpoint(f"{scan.report.path} holds no object to load", report=scan.report)
-    return scan.document
+def python2_encoding(arguments: dict[str, Any]) -> str | None:
+    """What `encoding` says of python 2 strings, None for the format's own. Takes it out of `arguments`.
 
-
-def _policy(policy: Policy | str | os.PathLike[str] | None) -> Policy:
-    if policy is None:
-        return Policy.default()
-    return policy if isinstance(policy, Policy) else Policy.from_file(policy)
-
-
-def _encoding(arguments: dict[str, Any]) -> str | None:
-    """The encoding for python 2 strings, None for the format's own. Raises WrongArgument for other arguments."""
-    encoding: str | None = arguments.pop("encoding", None)
+    `fix_imports` and `errors="strict"` go with it: they change nothing here. Raises WrongArgument for any other one.
+    """
+    encoding = arguments.pop("encoding", None)
+    arguments.pop("fix_imports", None)
+    if arguments.get("errors") == "strict":
+        del arguments["errors"]
     if arguments:
         raise WrongArgument(f"not taken, because nothing is unpickled: {', '.join(sorted(arguments))}")
-    if encoding is not None and encoding not in _ENCODINGS:
-        raise UsageError(f"encoding must be one of {', '.join(_ENCODINGS)}, not {encoding!r}")
-    return encoding
-
-
-def _private(source: Source) -> Source:
-    """All bytes of the input in memory, so that what is judged is what torch gets."""
-    data = source.peek(0, source.size)
-    source.close()
-    return MemorySource(data, source.name)
+    if encoding is None:
+        return None
+    found = _ENCODINGS.get(str(encoding).lower().replace("_", "-"))
+    if found is None:
+        raise UsageError(f"encoding must be one of ASCII, utf-8, latin1 and bytes, not {encoding!r}")
+    return found
 
 
 def _by_torch(source: Source, map_location: Any, scan: Scan, encoding: str | None) -> Any:
@@ -151,7 +139,7 @@ def _by_torch(source: Source, map_location: Any, scan: Scan, encoding: str | Non
                 raise CallersError(error) from error
 
     try:
-        return ORIGINAL_LOAD(io.BytesIO(data), map_location=call, weights_only=True, **arguments)
+        return ORIGINAL_LOAD(io.BytesIO(data), map_location=call, weights_only=True, mmap=False, **arguments)
     except CallersError as error:
         raise error.error from None
     except Exception as error:
@@ -161,5 +149,5 @@ def _by_torch(source: Source, map_location: Any, scan: Scan, encoding: str | Non
         ) from error
 
 
-ORIGINAL_LOAD = torch.load
-"""torch's own loader, kept before anything replaces it."""
+ORIGINAL_LOAD: Callable[..., Any] = inspect.unwrap(torch.serialization.load)
+"""torch's own loader, from under whatever replaced it before this was imported (and says so by `__wrapped__`)."""

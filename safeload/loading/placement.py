@@ -7,12 +7,13 @@ for nothing, and a `meta` tag in a file is ignored (torch drops the data).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from safeload.errors import UsageError
+from safeload.errors import LoadFailed, SafeloadError, UsageError
 
 MapLocation = str | torch.device | Mapping[str, str] | Callable[[torch.UntypedStorage, str], Any] | None
 
@@ -23,6 +24,19 @@ class CallersError(Exception):
     def __init__(self, error: BaseException) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+@contextmanager
+def own_errors() -> Iterator[None]:
+    """While torch and numpy build: what they raise becomes LoadFailed, what the caller's own code raised passes."""
+    try:
+        yield
+    except CallersError as error:
+        raise error.error from None
+    except SafeloadError:
+        raise
+    except Exception as error:
+        raise LoadFailed(f"what the file describes could not be built: {type(error).__name__}: {error}") from error
 
 
 class Placement:

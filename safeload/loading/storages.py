@@ -58,25 +58,47 @@ class Storages:
             part = self._views[window] = _part(found, start, length)
         return part
 
+    def span(self, spec: StorageSpec, start: int, length: int) -> torch.UntypedStorage:
+        """`length` bytes of the storage (of its view) from `start`, on the CPU, made anew: mapped or read alone.
+
+        Start and length are multiples of the size of the elements. Compressed storages are inflated whole.
+        """
+        document = self._document if spec.home is None else spec.home
+        if length == 0:
+            return torch.UntypedStorage(0)
+        start += 0 if spec.view is None else spec.view[0]
+        whole = _extent(spec, document)
+        if start < 0 or start + length > whole.size:
+            raise Malformed(f"storage {spec.key} is shorter than a tensor in it")
+        if not whole.stored:
+            return _part(self._read(spec, whole, document), start, length)
+        return self._read(spec, Extent(whole.offset + start, length, length), document)
+
+    def fresh(self) -> Storages:
+        """The same file and map, with nothing made yet: what is made through it does not stay in memory here."""
+        again = Storages(self._document, self._placement, use_mmap=self._use_mmap)
+        again._maps = self._maps
+        return again
+
     def _make(self, spec: StorageSpec, document: Document) -> torch.UntypedStorage:
         if spec.nbytes == 0:
             return self._placement.place(torch.UntypedStorage(0), spec.location)
-        extent = document.storages.get(spec.key)
-        if extent is None or extent.size != spec.nbytes:
-            # The judge has refused this; a Document that gets here otherwise is refused again.
-            raise Malformed(f"storage {spec.key} is not in the file as it was declared")
+        return self._placement.place(self._read(spec, _extent(spec, document), document), spec.location)
+
+    def _read(self, spec: StorageSpec, extent: Extent, document: Document) -> torch.UntypedStorage:
         swap = document.big_endian != (sys.byteorder == "big")
         storage = None if swap else self._mapped(spec, extent, document.source)
         if storage is None:
             storage = _copied(document.source, extent)
             if swap and spec.dtype is not None:
                 _swap(storage, spec.dtype)
-        return self._placement.place(storage, spec.location)
+        return storage
 
     def _mapped(self, spec: StorageSpec, extent: Extent, source: Source) -> torch.UntypedStorage | None:
         if not self._use_mmap or not extent.stored or not isinstance(source, FileSource):
             return None
-        alignment = _UNTYPED_ALIGNMENT if spec.dtype is None else itemsize(spec.dtype)
+        # Bytes may be shown as a wider type by another tensor over them.
+        alignment = _UNTYPED_ALIGNMENT if spec.dtype in (None, "uint8") else itemsize(spec.dtype)
         if extent.offset % alignment:
             return None
         whole = self._map(source)
@@ -98,6 +120,14 @@ class Storages:
                 self._maps[key] = (torch.frombuffer(mapped, dtype=torch.uint8).untyped_storage(), mapped)
         found = self._maps[key]
         return None if found is None else found[0]
+
+
+def _extent(spec: StorageSpec, document: Document) -> Extent:
+    extent = document.storages.get(spec.key)
+    if extent is None or extent.size != spec.nbytes:
+        # The judge has refused this; a Document that gets here otherwise is refused again.
+        raise Malformed(f"storage {spec.key} is not in the file as it was declared")
+    return extent
 
 
 def _part(storage: torch.UntypedStorage, start: int, length: int) -> torch.UntypedStorage:

@@ -35,6 +35,7 @@ class Tensors:
     def __init__(self, storages: Storages, placement: Placement) -> None:
         self._storages = storages
         self._placement = placement
+        self._typed: dict[tuple[int, torch.dtype], Any] = {}
 
     def strided(self, spec: TensorSpec) -> torch.Tensor:
         """A strided (or meta) tensor."""
@@ -110,7 +111,11 @@ class Tensors:
         """A storage as a value. torch gives a typed storage for both forms: bytes for an untyped one."""
         untyped = self._storages.get(spec.storage)
         dtype = torch.uint8 if spec.storage.dtype is None else DTYPES[spec.storage.dtype]
-        return _typed(untyped, dtype)
+        # One key is one object, as often as a file names it; `Storages` keeps the storage, so its id stays taken.
+        key = (id(untyped), dtype)
+        if key not in self._typed:
+            self._typed[key] = _typed(untyped, dtype)
+        return self._typed[key]
 
     def leaf(self, spec: object, built: Callable[[object], Any]) -> Any:
         """The tensor for any tensor-like leaf; `built` gives what stands at an inner cell."""

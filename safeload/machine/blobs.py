@@ -6,6 +6,7 @@ wrongly taken for a pickle costs one more parse, a missed one hides a payload.
 
 from __future__ import annotations
 
+import binascii
 import re
 from typing import Final
 
@@ -21,9 +22,10 @@ HEAD: Final = 410
 SHORTEST: Final = 7
 
 # A protocol 0 or 1 pickle which begins with a name, maybe under a mark.
-_TEXT_PICKLE: Final = re.compile(rb"\(?[ci][\w.]{1,200}\n[\w.]{1,200}\n")
+_TEXT_PICKLE: Final = rb"\(?[ci][\w.]{1,200}\n[\w.]{1,200}\n"
+_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 # base64 of PROTO 0 to 5, and of a zip's first bytes. 16 letters without a space are not a word of a vocabulary.
-_BASE64: Final = re.compile(rb"(?:gA[A-X]|UEsDB)[A-Za-z0-9+/_\-\r\n]{9}")
+_BASE64: Final = rb"(?:gA[A-X]|UEsDB)[A-Za-z0-9+/_\-\r\n]{9}"
 
 
 def looks_nested(head: bytes) -> bool:
@@ -35,4 +37,24 @@ def looks_nested(head: bytes) -> bool:
         return len(head) > 2 and head[1] <= 5 and head[2] in BY_CODE
     if head.startswith(b"PK\x03\x04"):
         return True
-    return _TEXT_PICKLE.match(head) is not None or _BASE64.match(head) is not None
+    return re.match(_TEXT_PICKLE, head) is not None or re.match(_BASE64, head) is not None
+
+
+def content(value: object) -> bytes | None:
+    """The bytes that a literal which `looks_nested` stands for: itself, its latin1 letters, or its base64 decoded."""
+    if isinstance(value, str):
+        try:
+            data = value.encode("latin1")
+        except UnicodeEncodeError:
+            return None
+    elif isinstance(value, bytes | bytearray):
+        data = bytes(value)
+    else:
+        return None
+    if re.match(_BASE64, data) is None:
+        return data
+    text = data.translate(_URL_SAFE, b"\r\n\t =")
+    try:
+        return binascii.a2b_base64(text + b"=" * (-len(text) % 4))
+    except binascii.Error:
+        return None

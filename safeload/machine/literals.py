@@ -17,8 +17,8 @@ from safeload.machine.state import State
 # Not -0: as an INT it has three bytes with its newline, and older C readers take those for a bool.
 _INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]*")
 _FLOAT: Final = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|-?inf|nan")
-_OCTAL: Final = re.compile(rb"\s*[+-]?0[0-7]+\s*")
-_ESCAPE: Final = re.compile(rb"\\(\n|[\\'\"abfnrtv]|[0-7]{1,3}|x[0-9A-Fa-f]{2}|.|$)", re.DOTALL)
+_OCTAL: Final = rb"\s*[+-]?0[0-7]+\s*"
+_ESCAPE: Final = rb"(?s:\\(\n|[\\'\"abfnrtv]|[0-7]{1,3}|x[0-9A-Fa-f]{2}|.|$))"
 _ESCAPES: Final = {
     b"\n": b"",
     b"\\": b"\\",
@@ -44,7 +44,7 @@ def _number(text: bytes, offset: int) -> int:
         raise Malformed(f"a text integer has more than {_DIGITS} digits", offset=offset)
     for base in (10, 0):
         try:
-            if base == 10 and _OCTAL.fullmatch(text):
+            if base == 10 and re.fullmatch(_OCTAL, text):
                 return int(text, 8)
             return int(text, base)
         except ValueError:
@@ -145,7 +145,7 @@ def unescape(state: State, text: bytes, offset: int) -> bytes:
     """`text` with the escapes of a bytes literal undone, as `codecs.escape_decode` does it."""
     if b"\\" not in text:
         return text
-    for match in _ESCAPE.finditer(text):
+    for match in re.finditer(_ESCAPE, text):
         code: bytes = match[1]
         if code in (b"", b"x"):
             raise Malformed("a STRING has a broken escape", offset=offset)
@@ -153,7 +153,7 @@ def unescape(state: State, text: bytes, offset: int) -> bytes:
             state.note("a STRING has an escape that no bytes literal has", offset)
         elif len(code) == 3 and b"4" <= code[:1] <= b"7":
             state.note("a STRING has an octal escape above 377", offset)
-    return _ESCAPE.sub(_escape, text)
+    return re.sub(_ESCAPE, _escape, text)
 
 
 def _push_string(state: State, raw: bytes, offset: int) -> None:

@@ -15,7 +15,9 @@ ROWS: tuple[tuple[str, int, str], ...] = (
         "_FusedModule"
     )),
     ("torch.ao.nn.intrinsic.qat.modules.conv_fused", 1, "ConvReLU1d ConvReLU2d ConvReLU3d"),
-    ("torch.ao.nn.intrinsic.qat.modules.conv_fused", 2, "ConvBn1d ConvBn2d ConvBn3d ConvBnReLU1d ConvBnReLU2d ConvBnReLU3d _ConvBnNd"),
+    ("torch.ao.nn.intrinsic.qat.modules.conv_fused", 2, (
+        "ConvBn1d ConvBn2d ConvBn3d ConvBnReLU1d ConvBnReLU2d ConvBnReLU3d _ConvBnNd"
+    )),
     ("torch.ao.nn.intrinsic.qat.modules.linear_fused", 1, "LinearBn1d"),
     ("torch.ao.nn.intrinsic.qat.modules.linear_relu", 1, "LinearReLU"),
     ("torch.ao.nn.intrinsic.quantized.modules.bn_relu", 2, "BNReLU2d BNReLU3d"),
@@ -27,7 +29,9 @@ ROWS: tuple[tuple[str, int, str], ...] = (
     ("torch.ao.nn.quantizable.modules.rnn", 1, "LSTM LSTMCell _LSTMLayer _LSTMSingleLayer"),
     ("torch.ao.nn.quantized.dynamic.modules.rnn", 2, "GRU LSTM RNNBase"),
     ("torch.ao.nn.quantized.modules", 1, "DeQuantize Quantize"),
-    ("torch.ao.nn.quantized.modules.activation", 1, "ELU Hardswish LeakyReLU MultiheadAttention PReLU ReLU6 Sigmoid Softmax"),
+    ("torch.ao.nn.quantized.modules.activation", 1, (
+        "ELU Hardswish LeakyReLU MultiheadAttention PReLU ReLU6 Sigmoid Softmax"
+    )),
     ("torch.ao.nn.quantized.modules.batchnorm", 2, "BatchNorm2d BatchNorm3d _BatchNorm"),
     ("torch.ao.nn.quantized.modules.dropout", 1, "Dropout"),
     ("torch.ao.nn.quantized.modules.embedding_ops", 1, "Embedding EmbeddingBag"),
@@ -38,7 +42,9 @@ ROWS: tuple[tuple[str, int, str], ...] = (
     ("torch.ao.nn.quantized.modules.utils", 1, "WeightedQuantizedModule"),
     ("torch.ao.nn.quantized.reference.modules.rnn", 1, "GRU GRUCell LSTM LSTMCell RNNBase RNNCell RNNCellBase"),
     ("torch.ao.quantization", 1, "_DerivedObserverOrFakeQuantize"),
-    ("torch.ao.quantization.fake_quantize", 1, "FakeQuantize FakeQuantizeBase FixedQParamsFakeQuantize FusedMovingAvgObsFakeQuantize"),
+    ("torch.ao.quantization.fake_quantize", 1, (
+        "FakeQuantize FakeQuantizeBase FixedQParamsFakeQuantize FusedMovingAvgObsFakeQuantize"
+    )),
     ("torch.ao.quantization.observer", 1, (
         "AffineQuantizedObserverBase FixedQParamsObserver NoopObserver ObserverBase PlaceholderObserver "
         "RecordingObserver ReuseInputObserver"
@@ -66,7 +72,9 @@ ROWS: tuple[tuple[str, int, str], ...] = (
         "_ConvTransposeMixin _ConvTransposeNd"
     )),
     ("torch.nn.modules.distance", 1, "CosineSimilarity PairwiseDistance"),
-    ("torch.nn.modules.dropout", 1, "AlphaDropout Dropout Dropout1d Dropout2d Dropout3d FeatureAlphaDropout _DropoutNd"),
+    ("torch.nn.modules.dropout", 1, (
+        "AlphaDropout Dropout Dropout1d Dropout2d Dropout3d FeatureAlphaDropout _DropoutNd"
+    )),
     ("torch.nn.modules.flatten", 1, "Flatten Unflatten"),
     ("torch.nn.modules.fold", 1, "Fold Unfold"),
     ("torch.nn.modules.instancenorm", 2, (

@@ -14,11 +14,11 @@ never lowers a verdict.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from os import PathLike
 from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from safeload.errors import UsageError, input_error
 from safeload.findings import Severity, Verdict
@@ -40,8 +40,7 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What the rules say of one name.
 
     rule          rule id to report; "" for a vetted name without a cap
@@ -68,8 +67,7 @@ class Decision:
     otherwise: Decision | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Tables:
+class _Tables(NamedTuple):
     """The lookups of a Policy. Keys are (module, name), except: `anywhere` by name, `whole_*` by module."""
 
     vetted: Mapping[tuple[str, str], VettedRule]
@@ -122,22 +120,24 @@ _NARROWED: dict[str, Policy] = {}
 """digest -> its weights_only policy: one for each pack a process uses."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Policy:
     """The reviewed rules, ready to be asked. Make one with `default`, `from_rules` or `from_file`.
 
     digest   sha256 of the rules' content: two reports with one digest were judged by one policy
     """
 
-    rules: Rules
-    digest: str
-    _lookup: _Tables
-    _seen: dict[tuple[str, str], Decision] = field(default_factory=dict)
+    __slots__ = ("_lookup", "_seen", "digest", "rules")
+
+    def __init__(self, rules: Rules, digest: str) -> None:
+        self.rules: Final = rules
+        self.digest: Final = digest
+        self._lookup: Final = _tables(rules)
+        self._seen: Final[dict[tuple[str, str], Decision]] = {}
 
     @classmethod
     def from_rules(cls, rules: Rules, digest: str | None = None) -> Policy:
         """A policy of `rules` alone."""
-        return cls(rules, digest or digest_of(rules), _tables(rules))
+        return cls(rules, digest or digest_of(rules))
 
     @classmethod
     def default(cls) -> Policy:
@@ -176,7 +176,7 @@ class Policy:
         if found is None:
             # Names capped at unvetted stay: they are no admission, and without them their other rule would apply.
             vetted = tuple(rule for rule in self.rules.vetted if rule.weights_only or rule.verdict != "clean")
-            found = _NARROWED[self.digest] = Policy.from_rules(replace(self.rules, vetted=vetted))
+            found = _NARROWED[self.digest] = Policy.from_rules(self.rules._replace(vetted=vetted))
         return found
 
     def tightened(self, pack: Rules, label: str, lines: Mapping[str, Sequence[int]] = MappingProxyType({})) -> Policy:
@@ -233,7 +233,7 @@ class Policy:
         vetted = lookup.vetted.get(key)
         if vetted is not None:
             decision = _of_vetted(key, vetted)
-            return decision if danger is None else replace(decision, otherwise=_of_dangerous(key, danger))
+            return decision if danger is None else decision._replace(otherwise=_of_dangerous(key, danger))
         if danger is not None:
             return _of_dangerous(key, danger)
         known = lookup.known.get(key)
@@ -292,7 +292,7 @@ def _without(rule: VettedRule, gone: set[tuple[str, str]]) -> Iterator[VettedRul
     for module in rule.modules:
         names = tuple(name for name in rule.names if stays(module, name))
         if names:
-            yield replace(rule, modules=(module,), names=names)
+            yield rule._replace(modules=(module,), names=names)
 
 
 def _of_vetted(key: tuple[str, str], rule: VettedRule) -> Decision:
@@ -340,8 +340,8 @@ def _default() -> Policy:
     from safeload.policy import table
 
     rules = Rules(
-        tuple(VettedRule(*row) for row in table.VETTED),
-        tuple(DangerousRule(*row) for row in table.DANGEROUS),
-        tuple(KnownRule(*row) for row in table.KNOWN),
+        tuple(map(VettedRule._make, table.VETTED)),
+        tuple(map(DangerousRule._make, table.DANGEROUS)),
+        tuple(map(KnownRule._make, table.KNOWN)),
     )
     return Policy.from_rules(rules, table.DIGEST)

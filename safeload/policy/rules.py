@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 WHOLE = "*"
 """As the name: every name of the module and of its submodules. As a dangerous module: this name in any module."""
 
 
-@dataclass(frozen=True, slots=True)
-class VettedRule:
+class VettedRule(NamedTuple):
     """Names that may be called with arguments of one shape.
 
     shape      id of a `vetted.interface.Constructor`
@@ -30,8 +29,7 @@ class VettedRule:
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
-class DangerousRule:
+class DangerousRule(NamedTuple):
     """Names that no model needs and that hand control to the file. `family` is the rule id reported."""
 
     modules: tuple[str, ...]
@@ -42,8 +40,7 @@ class DangerousRule:
     reference: str
 
 
-@dataclass(frozen=True, slots=True)
-class KnownRule:
+class KnownRule(NamedTuple):
     """Names outside the vetted table that can be explained to a reader. They stay inert records."""
 
     modules: tuple[str, ...]
@@ -53,16 +50,14 @@ class KnownRule:
     severity: str
 
 
-@dataclass(frozen=True, slots=True)
-class NarrowRule:
+class NarrowRule(NamedTuple):
     """Names that a pack takes out of the vetted table."""
 
     modules: tuple[str, ...]
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """Everything that was read from one or more files, in order."""
 
     vetted: tuple[VettedRule, ...] = ()
@@ -91,6 +86,6 @@ def digest_of(rules: Rules) -> str:
     )
     for kind, group in groups:
         for rule in group:
-            fields = [getattr(rule, key) for key in type(rule).__slots__ if key not in ("modules", "names")]
+            fields = [getattr(rule, key) for key in rule._fields if key not in ("modules", "names")]
             lines.update(json.dumps([kind, *place, *fields]) for place in places(rule))
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

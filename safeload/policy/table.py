@@ -7,7 +7,7 @@ Plain literals only, so that importing it costs a load of constants: see `rules.
 
 from __future__ import annotations
 
-DIGEST = "55e905ab4badc5d0311b2ed996e6478d5a0811d36511f41397a6237b53162c11"
+DIGEST = "76d4909064a0bbcdf967829f0b7a25a27bbe9e66ae8cb5a51f90ca7780f7e17e"
 
 VETTED: tuple[tuple[tuple[str, ...], tuple[str, ...], str, str, str, bool, str, str, str], ...] = (
     (("builtins",), ("getattr",), "enum-lookup", "some versions of Python pickle the member of an enum as getattr(EnumClass, 'MEMBER'); the form is kept as an inert record and nothing is looked up", "https://docs.python.org/3/library/enum.html#enum.Enum.__reduce_ex__", False, "", "unvetted", "enum-lookup"),
@@ -976,4 +976,5 @@ KNOWN: tuple[tuple[tuple[str, ...], tuple[str, ...], str, str, str], ...] = (
     (("flash_attn",), ("*",), "flash-attn", "an attention layer", "low"),
     (("auto_gptq", "gptqmodel", "awq", "hqq", "quanto", "optimum"), ("*",), "optimum", "a quantized layer or its settings", "low"),
     (("__torch__",), ("*",), "torch", "a class compiled by TorchScript", "low"),
+    (("torch._dynamo.decorators",), ("_DimRange",), "torch", "the range of a dynamic dimension, which jagged nested tensors carry", "low"),
 )

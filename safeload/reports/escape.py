@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # A word: letters, and the marks and format characters that would join them.
@@ -57,6 +56,8 @@ def path(text: str, *, windows: bool = os.name == "nt") -> str:
     if all(kept):
         if windows:
             return text if (_PLAIN | {"\\", "~"}).issuperset(text) else f'"{text}"'
+        import shlex
+
         return shlex.quote(text)
     shown = "".join(_quoted_char(char) if keep else _path_char(char) for char, keep in zip(text, kept, strict=True))
     return f"$'{shown}'"

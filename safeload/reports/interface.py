@@ -6,15 +6,13 @@ and evidence are untrusted; a format for people sends every one of them through 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from safeload.findings import Verdict
 from safeload.report import Report, verdict_of
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What one scan ended with. `seconds` is its wall time; `allow_empty` makes a scan of nothing clean."""
 
     reports: tuple[Report, ...]
@@ -28,8 +26,7 @@ class Outcome:
         return verdict_of(self.reports, allow_empty=self.allow_empty)
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(NamedTuple):
     """How to show it to people; formats for machines take no notice.
 
     color     with terminal colors

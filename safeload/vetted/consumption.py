@@ -45,6 +45,8 @@ def known(
     call: Call, *types: type | tuple[type, ...], optional: Sequence[type | tuple[type, ...]] = ()
 ) -> tuple[object, ...]:
     """`arguments`, where an argument outside the vetted table makes the call unvetted instead of dangerous."""
+    if call.args == () and not types and not call.kwargs:
+        return ()
     if type(call.args) is tuple and len(types) <= len(call.args) <= len(types) + len(optional):
         for arg, kind in zip(call.args, (*types, *optional), strict=False):
             if kind is not object and inert(resolve(arg)):

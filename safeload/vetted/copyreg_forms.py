@@ -6,7 +6,7 @@ table below, or be an inert record already, and nothing else is ever made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from safeload.document import Built, resolve
 from safeload.findings import Verdict
@@ -22,8 +22,7 @@ BASES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Class:
+class _Class(NamedTuple):
     """How an empty object of a vetted class is made and changed."""
 
     call: Shape

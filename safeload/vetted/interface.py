@@ -8,8 +8,7 @@ admitted by rules/vetted/*.toml, which also says which Shape each name has.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from safeload.cell import Cell
 from safeload.document import Document, Extent, StorageSpec, TensorSpec, resolve
@@ -32,7 +31,6 @@ class ShapeError(Exception):
         self.rule = rule
 
 
-@dataclass(slots=True)
 class Context:
     """What a shape may ask about the stream it stands in.
 
@@ -50,17 +48,27 @@ class Context:
     enclosed   judges bytes as a file of its own, for nested loaders
     """
 
-    limits: Limits
-    extents: Mapping[str, Extent] | None
-    touched: Mapping[int, int]
-    values: Callable[[TensorSpec], bytes]
-    enclosed: Callable[[bytes, int], Document]
-    placeholders: bool = False
-    big_endian: bool = False
-    storages: dict[str, StorageSpec] = field(default_factory=dict)
-    deferred: list[tuple[Cell, Callable[[], object]]] = field(default_factory=list)
-    tensors: int = 0
-    spent: int = 0
+    def __init__(
+        self,
+        limits: Limits,
+        extents: Mapping[str, Extent] | None,
+        touched: Mapping[int, int],
+        values: Callable[[TensorSpec], bytes],
+        enclosed: Callable[[bytes, int], Document],
+        placeholders: bool = False,
+        big_endian: bool = False,
+    ) -> None:
+        self.limits = limits
+        self.extents = extents
+        self.touched = touched
+        self.values = values
+        self.enclosed = enclosed
+        self.placeholders = placeholders
+        self.big_endian = big_endian
+        self.storages: dict[str, StorageSpec] = {}
+        self.deferred: list[tuple[Cell, Callable[[], object]]] = []
+        self.tensors = 0
+        self.spent = 0
 
 
 Shape = Callable[[Call, Context], object]
@@ -70,8 +78,7 @@ Change = Callable[[Call, Mutation, Context], None]
 """A Mutation of the result of a vetted call: updates what the call denotes (`call.value`). Raises ShapeError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Constructor:
+class Constructor(NamedTuple):
     """One vetted shape.
 
     shape   the id that rules/vetted/*.toml refers to

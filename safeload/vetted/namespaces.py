@@ -6,7 +6,7 @@ Semantics: `object.__reduce_ex__` (CPython 3.11 Lib/copyreg.py and Objects/typeo
 
 from __future__ import annotations
 
-import argparse
+from functools import cache
 
 from safeload.document import Built
 from safeload.machine.program import Call, Mutation
@@ -14,7 +14,14 @@ from safeload.vetted.consumption import attributes, known, made
 from safeload.vetted.interface import Constructor, Context
 
 _NEW = frozenset({"reduce", "newobj"})
-_NAMESPACE = frozenset(dir(argparse.Namespace))
+
+
+@cache
+def _of_namespace() -> frozenset[str]:
+    """The attributes that a Namespace has of its class."""
+    import argparse
+
+    return frozenset(dir(argparse.Namespace))
 
 
 def namespace(call: Call, ctx: Context) -> Built:
@@ -32,7 +39,7 @@ def simple_namespace(call: Call, ctx: Context) -> Built:
 def change(call: Call, mutation: Mutation, ctx: Context) -> None:
     """BUILD: sets attributes, later ones over earlier ones."""
     built = made(call, "argparse.Namespace", "types.SimpleNamespace")
-    taken = _NAMESPACE if built.kind == "argparse.Namespace" else ()
+    taken = _of_namespace() if built.kind == "argparse.Namespace" else frozenset()
     built.state = {**(built.state or {}), **attributes(ctx, mutation, taken)}
 
 

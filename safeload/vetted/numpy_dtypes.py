@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from safeload.document import Built, resolve
 from safeload.findings import Verdict
@@ -25,7 +25,7 @@ LEAVES = 10_000
 DEPTH = 16
 # numpy keeps sizes of elements in a C int up to version 1, and nothing real comes near.
 ITEMSIZE = 1 << 31
-_TYPE = re.compile(r"([<>|=]?)([biufcSUVMmO])([0-9]{1,10})", re.ASCII)
+_TYPE = r"([<>|=]?)([biufcSUVMmO])([0-9]{1,10})"
 _SIZES = {
     "b": (1,),
     "i": (1, 2, 4, 8),
@@ -40,8 +40,7 @@ _UNITS = frozenset(["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "
 _NATIVE = "<" if sys.byteorder == "little" else ">"
 
 
-@dataclass(frozen=True, slots=True)
-class Dtype:
+class Dtype(NamedTuple):
     """What a dtype denotes, as fields: the args of its Built."""
 
     typestr: str
@@ -90,7 +89,7 @@ def dtype(call: Call, ctx: Context) -> Built:
     args = known(call, str, optional=((bool, int), (bool, int)))
     if any(flag not in (0, 1) for flag in args[1:]):
         raise ShapeError("takes align and copy as 0 or 1")
-    match = _TYPE.fullmatch(str(args[0])[:20])
+    match = re.fullmatch(_TYPE, str(args[0])[:20])
     if match is None or len(str(args[0])) > 20:
         raise ShapeError("is a dtype that is not modelled", Verdict.UNVETTED)
     order, kind, size = match[1], match[2], int(match[3])

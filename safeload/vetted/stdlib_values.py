@@ -16,10 +16,8 @@ from safeload.vetted.interface import Constructor, Context, ShapeError
 _NEW = frozenset({"reduce", "newobj"})
 # int() of 4,301 digits is refused by CPython; a Decimal of exponent 10**9 becomes an int of as many digits.
 DIGITS = 4_300
-_DECIMAL = re.compile(
-    r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,6})?|Inf(?:inity)?|s?NaN[0-9]{0,100})", re.ASCII
-)
-_FRACTION = re.compile(r"(-?[0-9]+)(?:/([0-9]+))?", re.ASCII)
+_DECIMAL = r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,6})?|Inf(?:inity)?|s?NaN[0-9]{0,100})"
+_FRACTION = r"(-?[0-9]+)(?:/([0-9]+))?"
 _NEWLINES = (None, "", "\n", "\r", "\r\n")
 
 
@@ -56,7 +54,7 @@ def decimal(call: Call, ctx: Context) -> Built:
     (text,) = known(call, str)
     if not isinstance(text, str) or len(text) > DIGITS:
         raise ShapeError("has too many digits", Verdict.UNJUDGED)
-    if _DECIMAL.fullmatch(text) is None:
+    if re.fullmatch(_DECIMAL, text) is None:
         raise ShapeError("is no decimal number with a modest exponent", Verdict.UNJUDGED)
     spend(ctx, len(text), call.offset)
     return Built("decimal.Decimal", (text,))
@@ -68,7 +66,7 @@ def fraction(call: Call, ctx: Context) -> Built:
     bound = 1 << INTEGER_BITS
     numerator, denominator = args[0], args[1] if len(args) == 2 else 1
     if isinstance(numerator, str):
-        match = _FRACTION.fullmatch(numerator) if len(numerator) <= DIGITS and len(args) == 1 else None
+        match = re.fullmatch(_FRACTION, numerator) if len(numerator) <= DIGITS and len(args) == 1 else None
         if match is None:
             raise ShapeError("is no fraction", Verdict.UNJUDGED)
         spend(ctx, len(numerator), call.offset)

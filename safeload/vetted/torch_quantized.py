@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Literal
 
 from safeload.document import QuantizedSpec, Symbol, TensorSpec, resolve
@@ -81,15 +80,22 @@ def _check(spec: QuantizedSpec, ctx: Context) -> QuantizedSpec:
     SECURITY: the numbers that were checked replace the tensors, so the loader never reads them again.
     """
     scales, zeros = _numbers(spec.scale, ctx), _numbers(spec.zero_point, ctx)
-    if not all(math.isfinite(x) and x > 0 for x in scales):
+    if not all(_modest(x) and x > 0 for x in scales):
         raise ShapeError("the scales of a quantized tensor must be positive and finite")
-    if spec.scheme == "torch.per_channel_affine" and any(type(x) is int for x in zeros):
-        low, high = QUANTIZED[spec.data.dtype]
-        if not all(low <= x <= high for x in zeros):
-            raise ShapeError("the zero points of a quantized tensor lie outside its type")
-    elif not all(math.isfinite(x) for x in zeros):
+    # torch writes "per_channel_affine" for both schemes; the type of the zero points tells them apart.
+    given = spec.zero_point
+    floating = spec.scheme.endswith("float_qparams") if type(given) is list else given.dtype.startswith("float")
+    low, high = QUANTIZED[spec.data.dtype]
+    if not floating and not all(type(x) is int and low <= x <= high for x in zeros):
+        raise ShapeError("the zero points of a quantized tensor lie outside its type")
+    if not all(map(_modest, zeros)):
         raise ShapeError("the zero points of a quantized tensor must be finite")
-    return replace(spec, scale=scales, zero_point=zeros)
+    return spec.but(scheme=_PER_CHANNEL[floating], scale=scales, zero_point=zeros)
+
+
+def _modest(number: int | float) -> bool:
+    """Whether a number is finite, and small enough for any type that torch keeps it in."""
+    return abs(number) < 1 << 63 if type(number) is int else math.isfinite(number)
 
 
 def _numbers(part: object, ctx: Context) -> list[int | float]:

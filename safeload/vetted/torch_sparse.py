@@ -11,7 +11,6 @@ and use would otherwise bring back what was refused.
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from itertools import pairwise
 
 from safeload.document import NestedTensorSpec, SparseSpec, Symbol, TensorSpec, resolve
@@ -78,7 +77,7 @@ def _compressed(layout: str, data: tuple[object, ...]) -> SparseSpec:
     lead, count = shape[:batch], plain.shape[-1]
     if compressed.shape[:-1] != lead or plain.shape[:-1] != lead or values.shape[: batch + 1] != (*lead, count):
         raise ShapeError("indices, values and size of a sparse tensor do not fit together", rule="tensor-bounds")
-    edge = values.shape[batch + 1 : batch + 1 + block] or (1, 1)
+    edge = values.shape[batch + 1 : batch + 3] if block else (1, 1)
     if len(edge) != 2 or 0 in edge or values.shape[batch + 1 + block :] != shape[batch + 2 :]:
         raise ShapeError("the blocks of a sparse tensor do not fit its size", rule="tensor-bounds")
     rows, columns = shape[batch : batch + 2]
@@ -113,7 +112,7 @@ def _check_coo(spec: SparseSpec, ctx: Context) -> SparseSpec:
             if entry <= before:
                 raise ShapeError("a sparse tensor claims to be coalesced and is not", rule="tensor-bounds")
             before = entry
-    return replace(spec, checked=(data,))
+    return spec.but(checked=(data,))
 
 
 def _check_compressed(spec: SparseSpec, ctx: Context) -> SparseSpec:
@@ -140,7 +139,7 @@ def _check_compressed(spec: SparseSpec, ctx: Context) -> SparseSpec:
             part = row[low:high]
             if any(a >= b for a, b in pairwise(part)):
                 raise ShapeError("the plain indices of a sparse tensor are not sorted", rule="tensor-bounds")
-    return replace(spec, checked=(pointers, columns))
+    return spec.but(checked=(pointers, columns))
 
 
 def rebuild_nested(call: Call, ctx: Context) -> NestedTensorSpec:

@@ -31,12 +31,11 @@ STORAGE_TYPES: dict[str, str | None] = {
 }
 """storage class -> dtype of its elements, None for untyped bytes."""
 
-# What torch's writers put there: the decimal value of an address or a running number.
-_KEY = re.compile(r"[0-9]{1,32}", re.ASCII)
+# What torch's writers put there is the decimal value of an address or a running number.
+_KEY_DIGITS = 32
 # torch's own tags; anything else has no restore function in a plain torch. Ignored unless the caller maps it.
-_LOCATION = re.compile(
-    r"(?:cpu|meta|(?:cuda|mps|xpu|hpu|mtia|npu|xla|xla_cuda|maia|mlu|musa|privateuseone|ipu|vulkan)(?::[0-9]{1,4})?)",
-    re.ASCII,
+_LOCATION = (
+    r"(?:cpu|meta|(?:cuda|mps|xpu|hpu|mtia|npu|xla|xla_cuda|maia|mlu|musa|privateuseone|ipu|vulkan)(?::[0-9]{1,4})?)"
 )
 _HUGE = 1 << 62
 
@@ -65,16 +64,16 @@ def persistent_value(node: Persistent, ctx: Context) -> object:
 def _storage(pid: tuple[object, ...], node: Persistent, ctx: Context) -> StorageValue:
     legacy = ctx.extents is None
     # Old TorchScript writers add an empty sixth element.
-    if len(pid) != 5 and not (len(pid) == 6 and (legacy or pid[5] is None)):
-        raise _bad(f"a storage id has 5 elements, not {len(pid)}")
+    if len(pid) != (6 if legacy else 5) and not (len(pid) == 6 and pid[5] is None):
+        raise _bad(f"a storage id has {6 if legacy else 5} elements here, not {len(pid)}")
     symbol = resolve(pid[1])
     if type(symbol) is not Symbol or symbol.name not in STORAGE_TYPES:
         raise _bad("the type in a storage id is not a torch storage class")
     dtype = STORAGE_TYPES[symbol.name]
     key, location, numel = _text(pid[2]), _text(pid[3]), pid[4]
-    if key is None or _KEY.fullmatch(key) is None:
+    if key is None or len(key) > _KEY_DIGITS or not (key.isascii() and key.isdecimal()):
         raise _bad("the key in a storage id is not a decimal number")
-    if location is None or _LOCATION.fullmatch(location) is None:
+    if location is None or (location != "cpu" and re.fullmatch(_LOCATION, location) is None):
         raise _unjudged("the device tag in a storage id is not one that torch writes", "persistent-id")
     if type(numel) is not int or not 0 <= numel < _HUGE:
         raise _bad("the element count in a storage id is not a size")
@@ -84,10 +83,13 @@ def _storage(pid: tuple[object, ...], node: Persistent, ctx: Context) -> Storage
         spec = StorageSpec(key, dtype, nbytes, location)
         _fits(spec, ctx)
         ctx.storages[key] = spec
-    elif spec.dtype != dtype or spec.nbytes != nbytes or spec.location != location:
+    elif (spec.dtype or "uint8") != (dtype or "uint8") or spec.nbytes != nbytes or spec.location != location:
         # SECURITY: torch keeps the first declaration and ignores the second, so a reader that believes the second is
         # wrong about type and size. No writer of torch's produces this.
         raise _bad(f"storage {key} is declared twice with different type, size or device")
+    elif spec.dtype != dtype:
+        # Both are plain bytes to torch: a uint8 tensor beside its untyped storage, or beside one of a new dtype.
+        spec = StorageSpec(key, dtype, nbytes, location)
     if len(pid) == 6 and pid[5] is not None:
         spec = _view(spec, pid[5])
     return StorageValue(spec, dtype is not None)

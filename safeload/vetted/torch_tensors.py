@@ -6,9 +6,7 @@ the forms of torch 0.1 to 0.4 (class call and state) as `torch._tensor` still re
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from safeload.cell import Cell
+from safeload.cell import UNSET, Cell
 from safeload.document import (
     ArraySpec,
     Built,
@@ -46,7 +44,9 @@ def storage_argument(value: object) -> StorageSpec:
         # Plain pickles of tensors keep each storage as a whole legacy file inside bytes.
         inner = resolve(value.document.root)
         if type(inner) is StorageValue:
-            return replace(inner.storage, home=inner.storage.home or value.document)
+            return inner.storage.but(home=inner.storage.home or value.document)
+        if inner is None or inner is UNSET:
+            raise ShapeError("takes its storage from bytes that were not understood", Verdict.UNJUDGED)
     outside(value)
     raise ShapeError("the first argument must be a storage")
 
@@ -257,7 +257,7 @@ def rebuild_on_device(call: Call, ctx: Context) -> object:
         raise ShapeError("the data of a device tensor must be a plain tensor")
     if name != leaf.dtype:
         raise ShapeError(f"a device tensor of {name} is made from {leaf.dtype}", Verdict.UNJUDGED)
-    return replace(leaf, requires_grad=flag(grad, name))
+    return leaf.but(requires_grad=flag(grad, name))
 
 
 _NUMPY = {

@@ -12,12 +12,12 @@ from safeload.vetted.interface import Constructor, Context, ShapeError, argument
 from safeload.vetted.torch_geometry import MAX_RANK, sizes
 from safeload.vetted.torch_sparse import rebuild_nested, rebuild_sparse
 
-_DEVICE = re.compile(r"[a-z_]{2,20}(?::[0-9]{1,4})?", re.ASCII)
+_DEVICE = r"[a-z_]{2,20}(?::[0-9]{1,4})?"
 _LAYOUTS = frozenset(
     f"torch.{name}"
     for name in ("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "jagged", "_mkldnn")
 )
-_VERSION = re.compile(r"[0-9A-Za-z.+_-]{1,100}", re.ASCII)
+_VERSION = r"[0-9A-Za-z.+_-]{1,100}"
 
 
 def size(call: Call, ctx: Context) -> Built:
@@ -32,7 +32,7 @@ def size(call: Call, ctx: Context) -> Built:
 def device(call: Call, ctx: Context) -> Built:
     """`torch.device(type[, index])`."""
     args = arguments(call, str, optional=(int,))
-    if _DEVICE.fullmatch(str(args[0])) is None or (len(args) == 2 and not 0 <= int(str(args[1])) < 10_000):
+    if re.fullmatch(_DEVICE, str(args[0])) is None or (len(args) == 2 and not 0 <= int(str(args[1])) < 10_000):
         raise ShapeError("no device that torch could mean", Verdict.UNJUDGED)
     return Built("torch.device", args)
 
@@ -48,7 +48,7 @@ def layout(call: Call, ctx: Context) -> Symbol:
 def version(call: Call, ctx: Context) -> Built:
     """`TorchVersion(str)`: a str subclass that old training state carries."""
     (text,) = arguments(call, str)
-    if _VERSION.fullmatch(str(text)) is None:
+    if re.fullmatch(_VERSION, str(text)) is None:
         raise ShapeError("no version of torch is written like this", Verdict.UNJUDGED)
     return Built("torch.torch_version.TorchVersion", (text,))
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from safeload.errors import InputError
 from safeload.findings import Finding, Severity, Verdict
@@ -22,8 +21,7 @@ AGAIN = "do not load it; scan it alone to see more, and report it as a bug of sa
 Judge = Callable[[Target, "Settings"], Report]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """How to judge. `policy_file` is where `policy` was read from, None for the default one."""
 
     policy: Policy
@@ -60,7 +58,7 @@ def attempt(target: Target, settings: Settings, judge: Judge = judge) -> Report:
             evidence=f"{type(error).__name__}: {error}"[:500],
         )
     else:
-        return replace(report, path=target.path)
+        return report._replace(path=target.path)
     return refused(target, finding, settings)
 
 

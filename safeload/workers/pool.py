@@ -12,12 +12,10 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, replace
 
 from safeload.errors import InputError, input_error
 from safeload.inputs.stream import SPOOL_BYTES
 from safeload.inputs.walk import Target
-from safeload.limits import Limits
 from safeload.report import Report
 from safeload.workers.attempt import AGAIN, Settings, refused, settled, standard_input, unjudged, unreadable
 from safeload.workers.process import Ended, Process
@@ -134,7 +132,7 @@ class Workers:
             path = self._input if target.path == "-" else target.path
             answer = started.exchange({"path": path, "explicit": target.explicit}, self.timeout)
             report = read_report(answer["report"], self.settings.policy.digest)
-            return replace(report, path=target.path), started
+            return report._replace(path=target.path), started
         except Ended as end:
             finding = end.finding
         except (LookupError, TypeError, ValueError, RecursionError):
@@ -155,7 +153,7 @@ class Workers:
             if self._stopped:
                 process.kill()
         try:
-            limits = {f.name: getattr(settings.limits, f.name) for f in fields(Limits)}
+            limits = settings.limits._asdict()
             setup = {"policy": settings.policy_file, "limits": limits, "memory": self.memory}
             ready = process.exchange(setup, START)
             if ready.get("ready") != settings.policy.digest:

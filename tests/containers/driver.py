@@ -3,7 +3,8 @@
 import io
 import pickle
 
-from safeload.containers.interface import Answer, Naming, PersistentStorage, Pickle
+from safeload.containers.interface import Answer, Naming, Pickle
+from safeload.document import StorageSpec
 from safeload.dtypes import itemsize
 from safeload.limits import Limits
 
@@ -38,7 +39,7 @@ class Reader(pickle._Unpickler):
         assert self.part.naming is Naming.STORAGES
         _, kind, key, _, numel = pid[:5]
         dtype = DTYPES[kind.rpartition(".")[2]]
-        self.storages[key] = PersistentStorage(key, dtype, numel * itemsize(dtype))
+        self.storages[key] = StorageSpec(key, dtype, numel * itemsize(dtype))
         return key
 
 

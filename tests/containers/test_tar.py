@@ -9,9 +9,9 @@ import pytest
 
 from safeload.containers import recognise
 from safeload.containers.archive_tar import TarArchive
-from safeload.containers.interface import Naming, Nested, PersistentStorage, Pickle, Tensor
+from safeload.containers.interface import Naming, Nested, Pickle, Tensor
 from safeload.containers.torch_tar import TorchTar
-from safeload.document import Extent
+from safeload.document import Extent, StorageSpec
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
 from safeload.inputs import MemorySource
@@ -103,8 +103,8 @@ def test_torch_tar():
     at = data.index(FLOATS)
     assert layout.storages == {"100": Extent(at, 24, 24), "101": Extent(at + 8, 16, 16)}
     assert parts[-1].objects == {
-        100: PersistentStorage("100", "float32", 24),
-        101: PersistentStorage("101", "float32", 16),
+        100: StorageSpec("100", "float32", 24),
+        101: StorageSpec("101", "float32", 16),
         200: Tensor("200", "float32", (2, 3), "100", (3, 1), 0),
         201: Tensor("201", "float32", (2,), "100", (1,), 3),
     }

@@ -100,6 +100,8 @@ class _Walk:
         return ""
 
     def tensor(self, where: str, a: torch.Tensor, b: torch.Tensor) -> str:
+        if isinstance(b, torch.nn.parameter.UninitializedTensorMixin):
+            return "" if (a.dtype, a.requires_grad) == (b.dtype, b.requires_grad) else "another uninitialized tensor"
         for name in ("dtype", "device", "layout", "shape", "requires_grad", "is_quantized", "is_nested", "is_leaf"):
             if name == "shape" and b.is_nested:
                 continue
@@ -158,18 +160,21 @@ class _Walk:
 
 
 def _inner(t: torch.Tensor) -> list[Any] | None:
-    """The plain tensors that a sparse or nested tensor is made of."""
+    """The plain tensors that a sparse or nested tensor is made of; indices as numbers, for they are private copies."""
     if t.layout == torch.sparse_coo:
-        return [t._indices(), t._values(), t.is_coalesced()]
+        return [*_numbers(t._indices()), t._values(), t.is_coalesced()]
     if t.layout in (torch.sparse_csr, torch.sparse_bsr):
-        return [t.crow_indices(), t.col_indices(), t.values()]
+        return [*_numbers(t.crow_indices(), t.col_indices()), t.values()]
     if t.layout in (torch.sparse_csc, torch.sparse_bsc):
-        return [t.ccol_indices(), t.row_indices(), t.values()]
+        return [*_numbers(t.ccol_indices(), t.row_indices()), t.values()]
     if t.is_nested:
-        return [
-            t._nested_tensor_size(), t._nested_tensor_strides(), t._nested_tensor_storage_offsets(), t.values().detach()
-        ]  # fmt: skip
+        tables = t._nested_tensor_size(), t._nested_tensor_strides(), t._nested_tensor_storage_offsets()
+        return [*_numbers(*tables), t.values().detach()]
     return None
+
+
+def _numbers(*tables: torch.Tensor) -> list[Any]:
+    return [part for table in tables for part in (table.dtype, table.shape, table.tolist())]
 
 
 def _quantizer(a: torch.Tensor, b: torch.Tensor) -> str:
@@ -212,5 +217,5 @@ def _value(where: str, a: Any, b: Any, walk: _Walk) -> str:
     if type(b) is object:
         return ""
     if isinstance(b, _BY_EQUALITY):
-        return "" if a == b and repr(a) == repr(b) else f"{a!r:.80} instead of {b!r:.80}"
+        return "" if a == b and (isinstance(b, np.dtype) or repr(a) == repr(b)) else f"{a!r:.80} instead of {b!r:.80}"
     return f"nothing is known of {type(b)}"

@@ -107,7 +107,8 @@ def rows(keyed: list[tuple[tuple[str, ...], str]]) -> str:
             line += f"{name} "
         lines.append(line)
         body = "".join(f'\n        "{part.rstrip() if part is lines[-1] else part}"' for part in lines)
-        text += f"    ({head}({body}\n    )),\n" if len(lines) > 1 else f"    ({head}{body.strip()}),\n"
+        short = f"    ({head}{body.strip()}),\n"
+        text += short if len(lines) == 1 and len(short) <= 120 else f"    ({head}({body}\n    )),\n"
     return text
 
 
@@ -123,7 +124,7 @@ def versions_text() -> str:
 
 def classes_text() -> str:
     keyed = [((f'"{cls.__module__}"',), cls.__qualname__) for cls in rebuilt().values()]
-    head = HEAD.format(version=version(), what="the classes that trust=\"torch.nn\" names.", columns="names")
+    head = HEAD.format(version=version(), what='the classes that trust="torch.nn" names.', columns="names")
     return f"{head}ROWS: tuple[tuple[str, str], ...] = (\n{rows(keyed)})\n"
 
 

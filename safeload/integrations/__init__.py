@@ -1,0 +1,1 @@
+"""Where safeload stands in for what other programs call. Each file is one such place."""

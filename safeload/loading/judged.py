@@ -1,0 +1,104 @@
+"""From an input to a Document that may be built: opened, scanned and admitted. The one way to everything in this folder.
+
+What is admitted is closed by whoever asked for it, and never judged again: the Document is over the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from safeload.containers import Container
+from safeload.document import Document
+from safeload.errors import UnsafeCheckpoint, UsageError
+from safeload.inputs import FileSource, MemorySource, open_source
+from safeload.limits import Limits
+from safeload.loading.gate import admit
+from safeload.loading.trust import Trust
+from safeload.policy import Policy
+from safeload.scanner import Scan, scan_source
+from safeload.source import Source
+
+
+class Terms(NamedTuple):
+    """On which terms a file is admitted: see `load`.
+
+    scripts   whether a TorchScript archive may be taken for the data in it
+    """
+
+    unvetted: str = "refuse"
+    trust: Iterable[type | str] | type | str = ()
+    policy: Policy | str | os.PathLike[str] | None = None
+    weights_only: bool = False
+    limits: Limits = Limits()
+    encoding: str | None = None
+    scripts: bool = True
+
+    def rules(self) -> Policy:
+        """The policy that these terms mean. Reads the pack when one is named by its path."""
+        given = self.policy
+        policy = given if isinstance(given, Policy) else Policy.default() if given is None else Policy.from_file(given)
+        return policy.weights_only() if self.weights_only else policy
+
+
+class Judged(NamedTuple):
+    """An admitted input."""
+
+    source: Source
+    scan: Scan
+    trust: Trust
+
+    def document(self) -> Document:
+        """What may be built."""
+        if self.scan.document is None:
+            report = self.scan.report
+            raise UnsafeCheckpoint(f"{report.path} holds no object to load", report=report)
+        return self.scan.document
+
+    def close(self) -> None:
+        """Give the input back."""
+        self.source.close()
+
+
+def judge(
+    f: Any,
+    terms: Terms,
+    *,
+    private: bool = False,
+    mapped: bool = False,
+    containers: tuple[Container, ...] | None = None,
+) -> Judged:
+    """Scan `f` and admit it, or raise UnsafeCheckpoint.
+
+    private      read all of it into memory first, so that what is judged is what another reader gets
+    mapped       the caller insists on a map, which only a path can give
+    containers   formats to read it as, in place of what it looks like
+    """
+    rules = terms.rules()
+    trust = Trust(terms.trust, rules)
+    source = open_source(f)
+    try:
+        if mapped and not isinstance(source, FileSource):
+            raise UsageError("mmap=True needs a path: a file object or bytes cannot be mapped")
+        if private:
+            source = _private(source)
+        scan = scan_source(source, policy=rules, limits=terms.limits, encoding=terms.encoding, containers=containers)
+        if not terms.scripts and "torchscript" in scan.report.container.split("+"):
+            raise UnsafeCheckpoint(
+                f"{ascii(scan.report.path)[1:-1]} is a TorchScript archive, a program and no checkpoint: torch.load would "
+                "hand it to torch.jit.load. Call that yourself if you trust its author",
+                report=scan.report,
+            )
+        admit(scan.report, unvetted=terms.unvetted, trust=trust, narrowed=terms.weights_only)
+    except BaseException:
+        source.close()
+        raise
+    return Judged(source, scan, trust)
+
+
+def _private(source: Source) -> Source:
+    """All bytes of the input in memory."""
+    data = source.peek(0, source.size)
+    source.close()
+    return MemorySource(data, source.name)

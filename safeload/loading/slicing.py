@@ -1,0 +1,68 @@
+"""What `tensor[...]` would show, as geometry: a spec and an index in, the spec of the view out. Reads nothing.
+
+Semantics: torch's basic indexing, with whole numbers, slices of positive step and one ellipsis.
+"""
+
+from __future__ import annotations
+
+from operator import index as whole_number
+from typing import Any
+
+from safeload.document import TensorSpec
+from safeload.errors import UsageError
+
+
+def narrowed(spec: TensorSpec, index: Any) -> TensorSpec:
+    """The view `tensor[index]`. Raises UsageError for what is out of range or no basic index."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    gaps = [at for at, part in enumerate(parts) if part is Ellipsis]
+    if len(gaps) > 1:
+        raise UsageError("an index takes one ellipsis")
+    missing = len(spec.shape) - (len(parts) - len(gaps))
+    if missing < 0:
+        raise UsageError(f"too many indices: the tensor has {len(spec.shape)} dimensions")
+    at = gaps[0] if gaps else len(parts)
+    parts[at : at + len(gaps)] = [slice(None)] * missing
+    offset = spec.offset
+    shape, strides = [], []
+    for part, size, stride in zip(parts, spec.shape, spec.stride, strict=True):
+        if isinstance(part, slice):
+            start, count, step = _range(part, size)
+            offset += start * stride if count else 0
+            shape.append(count)
+            strides.append(step * stride)
+        else:
+            offset += _position(part, size) * stride
+    return TensorSpec(
+        spec.storage, spec.dtype, tuple(shape), tuple(strides), offset, spec.requires_grad, spec.conj, spec.neg
+    )
+
+
+def span(spec: TensorSpec) -> tuple[int, int]:
+    """(first, count): the elements of the storage from the first to the last that a tensor shows."""
+    if 0 in spec.shape:
+        return 0, 0
+    return spec.offset, 1 + sum((size - 1) * stride for size, stride in zip(spec.shape, spec.stride, strict=True))
+
+
+def _range(part: slice, size: int) -> tuple[int, int, int]:
+    try:
+        start, stop, step = part.indices(size)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"no slice of a tensor: {part}") from error
+    if step < 1:
+        raise UsageError("the step of a slice must be positive")
+    return start, len(range(start, stop, step)), step
+
+
+def _position(part: Any, size: int) -> int:
+    try:
+        # A bool is a mask to torch, not a number.
+        number = None if isinstance(part, bool) else whole_number(part)
+    except TypeError:
+        number = None
+    if number is None:
+        raise UsageError(f"a slice takes whole numbers, slices and an ellipsis, not {type(part).__name__}")
+    if not -size <= number < size:
+        raise UsageError(f"index {number} is out of range for a dimension of {size}")
+    return number % size

@@ -1,0 +1,227 @@
+"""`trust=`: the classes that the caller lets a load rebuild, and the one way in which it does.
+
+    object.__new__(cls), then the saved attributes into its __dict__
+
+No constructor, no `__setstate__`, no `__reduce__` callable and no setattr: of the code of a class nothing runs while
+loading (its methods run later, when the caller uses the object). A class is found by the exact module and qualname that
+the *caller's* class has; what a file names is compared with that, never imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from abc import ABCMeta
+from collections.abc import Iterable, Mapping
+from types import BuiltinFunctionType, MemberDescriptorType
+from typing import Any
+
+from torch import nn
+
+from safeload.document import resolve
+from safeload.errors import UnsafeCheckpoint, UsageError
+from safeload.loading import torch_nn
+from safeload.loading.torch_nn_fills import fill
+from safeload.policy import Kind, Policy
+from safeload.record import Record
+
+TORCH_NN = "torch.nn"
+
+_HEAP_TYPE = 1 << 9
+_ABSTRACT = 1 << 20
+
+
+class _Plain:
+    """What every instance of a Python class without slots is laid out like."""
+
+
+class Trust:
+    """The trusted classes of one load.
+
+    trust    classes, dotted names of classes ("package.module.Net", imported because the caller says so), and
+             "torch.nn" for the reviewed classes and activation functions of torch.nn, which any trusted nn.Module
+             implies. One class or name may be given alone
+    policy   its dangerous names are never trusted
+
+    Raises UsageError for what is no class, cannot be imported, or cannot be rebuilt by `object.__new__`.
+    """
+
+    def __init__(self, trust: Iterable[type | str] | type | str = (), policy: Policy | None = None) -> None:
+        given = (trust,) if isinstance(trust, str | type) else tuple(trust)
+        policy = policy or Policy.default()
+        self._classes: dict[torch_nn.Name, type] = {}
+        self._functions: Mapping[torch_nn.Name, Any] = {}
+        self._pending: list[tuple[object, Record]] = []
+        with_torch = False
+        for item in given:
+            if item == TORCH_NN:
+                with_torch = True
+                continue
+            cls = _class(item)
+            place = (cls.__module__, cls.__qualname__)
+            decision = policy.decide(*place)
+            if decision.kind is Kind.DANGEROUS:
+                raise UsageError(f"trust cannot name {'.'.join(place)}: {decision.reason}")
+            if reason := _unfit(cls):
+                raise UsageError(f"trust cannot rebuild {'.'.join(place)}: {reason}")
+            self._classes[place] = cls
+            with_torch = with_torch or issubclass(cls, nn.Module)
+        if with_torch:
+            safe = {p: c for p, c in torch_nn.classes().items() if policy.decide(*p).kind is not Kind.DANGEROUS}
+            self._classes = {**safe, **self._classes}
+            self._functions = torch_nn.functions()
+        self._names = {".".join(place) for place in (*self._classes, *self._functions)}
+
+    def covers(self, name: str) -> bool:
+        """Whether `name` (module and qualname, dotted) is a class or function that a load may rebuild or refer to."""
+        return name in self._names
+
+    def shell(self, record: Record) -> Any:
+        """What stands for `record` before its state is known: an empty instance, or a function; None to keep it.
+
+        `record` may still be part of a Document. Raises UnsafeCheckpoint where a trusted class is not spelled as
+        `object.__reduce_ex__` does, or has a `__setstate__` of its own.
+        """
+        place = (record.module, record.qualname)
+        if record.args is None:
+            return self._functions.get(place)
+        if place in self._functions:
+            raise _refused(record, "is called while loading, and trust never calls anything")
+        cls = self._classes.get(place)
+        if cls is None:
+            return None
+        if resolve(record.args) != () or resolve(record.kwargs):
+            # SECURITY: arguments are for a constructor or a __reduce__ callable; neither is ever called.
+            raise _refused(record, "is built by a call with arguments, and trust never calls anything")
+        if record.items is not None:
+            raise _refused(record, "is given items, as only a list or dict takes")
+        if owner := _own_setstate(cls):
+            raise _refused(record, f"takes its state through {owner}.__setstate__, which is never run")
+        try:
+            return object.__new__(cls)
+        except TypeError as error:
+            raise _refused(record, f"cannot be made empty ({error})") from None
+
+    def finish(self, target: object, record: Record) -> None:
+        """Keep `target`, made by `shell`, and its record, whose state `settle` sets once everything is built."""
+        if place_of(type(target)) in self._classes:
+            self._pending.append((target, record))
+
+    def settle(self) -> None:
+        """Check and set the state of every finished object. To be called when every container is filled.
+
+        Raises UnsafeCheckpoint for a state that reaches further than data: see `_attributes` and `torch_nn`.
+        """
+        pending, self._pending = self._pending, []
+        for target, record in pending:
+            # Never setattr: properties and __setattr__ are code.
+            torch_nn.attributes_of(target).update(_attributes(target, record))
+        for target, _ in pending:
+            if issubclass(type(target), nn.Module):
+                torch_nn.check_module(target)
+
+
+def place_of(cls: type) -> torch_nn.Name:
+    """(module, qualname) of a class."""
+    return cls.__module__, cls.__qualname__
+
+
+def _attributes(target: object, record: Record) -> dict[str, Any]:
+    """The attributes that the state of `record` gives to `target`, complete for this version of torch."""
+    state = record.state
+    if type(state) is tuple and len(state) == 2 and state[1] is None:
+        state = state[0]
+    if state is None:
+        state = {}
+    if type(state) is not dict:
+        raise _refused(record, f"has a {type(state).__name__} as its state, not a dict of attributes")
+    found: dict[str, Any] = dict(state)
+    if not all(type(name) is str and name.isidentifier() for name in found):
+        raise _refused(record, "has an attribute whose name is no identifier")
+    if torch_nn.hook_state(target, found):
+        return found
+    if issubclass(type(target), nn.Module):
+        for part in ("_parameters", "_buffers", "_modules"):
+            if not issubclass(type(found.get(part)), dict):
+                raise _refused(record, f"has no {part}, as every module has")
+        if found.get("_compiled_call_impl", True) is None:
+            del found["_compiled_call_impl"]
+        fill(type(target), found)
+    for name in found:
+        _check_name(type(target), name, record)
+    return found
+
+
+def _check_name(cls: type, name: str, record: Record) -> None:
+    # SECURITY: a dunder steers Python itself; a name of the class would replace a method by what the file chose.
+    if name.startswith("__") or name == "_compiled_call_impl" or torch_nn.shadows(cls, name):
+        raise _refused(record, f"sets {name[:100]!a}, which belongs to the class")
+
+
+def _refused(record: Record, why: str) -> UnsafeCheckpoint:
+    what = ascii(f"{record.module}.{record.qualname}")[1:-1][:200]
+    return UnsafeCheckpoint(f"{what} was not rebuilt: it {why}; load it with unvetted='record' and without trust")
+
+
+def _own_setstate(cls: type) -> str | None:
+    """The class above `cls` whose `__setstate__` pickle would call and `fill` does not stand for, or None."""
+    for above in cls.__mro__:
+        if "__setstate__" in vars(above) and torch_nn.classes().get(place_of(above)) is not above:
+            return f"{above.__module__}.{above.__qualname__}"
+    return None
+
+
+def _class(item: object) -> type:
+    """The class that the caller gave, or named."""
+    if isinstance(item, type):
+        return item
+    if not isinstance(item, str):
+        raise UsageError(f"trust takes classes and dotted names of classes, not {item!r}")
+    parts = item.split(".")
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        raise UsageError(f"trust={item!r} is no dotted name of a class, such as 'package.module.Net'")
+    for cut in range(len(parts) - 1, 0, -1):
+        module = _imported(".".join(parts[:cut]), item)
+        if module is None:
+            continue
+        found: object = module
+        for part in parts[cut:]:
+            found = getattr(found, part, None)
+        if isinstance(found, type):
+            return found
+        what = "is not there" if found is None else f"is a {type(found).__name__}, and only classes can be trusted"
+        raise UsageError(f"trust={item!r}: {what}")
+    raise UsageError(f"trust={item!r} cannot be imported: no module named {parts[0]!r}")
+
+
+def _imported(name: str, item: str) -> object:
+    """The module `name`, None when there is none. SECURITY: `name` is the caller's, never one that a file holds."""
+    if name in sys.modules:
+        return sys.modules[name]
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            return None
+        raise UsageError(f"trust={item!r} cannot be imported: {error}") from error
+    except Exception as error:
+        raise UsageError(f"trust={item!r} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _unfit(cls: type) -> str | None:
+    """Why `object.__new__(cls)` and attributes do not make an instance of `cls`, None when they do."""
+    if type(cls) not in (type, ABCMeta):
+        return f"its metaclass {type(cls).__name__} makes instances in a way of its own"
+    if cls.__flags__ & _ABSTRACT:
+        return "it is abstract"
+    for above in cls.__mro__[:-1]:
+        held = vars(above).values()
+        if not above.__flags__ & _HEAP_TYPE or type(vars(above).get("__new__")) is BuiltinFunctionType:
+            return f"{above.__qualname__} is written in C, or derives from it"
+        if any(type(value) is MemberDescriptorType for value in held):
+            return f"{above.__qualname__} keeps attributes in slots"
+    if not cls.__dictoffset__ or cls.__itemsize__ or cls.__basicsize__ > _Plain.__basicsize__:
+        return "its instances hold more, or less, than a __dict__"
+    if "<locals>" in cls.__qualname__:
+        return "it is defined inside a function, so no file can name it"
+    return None

@@ -1,0 +1,1 @@
+"""The object tree of a Document: naming its parts. Torch-free; walks are iterative and bounded."""

@@ -1,0 +1,208 @@
+"""Names for the leaves of a Document: the dotted path on which each is reached.
+
+A flat state_dict keeps its keys as they are; in a nested checkpoint the keys, attributes and indices on the way are
+joined by dots ("model.layer1.weight", "optimizer.state.0.exp_avg"). A leaf that is reached on several paths has a name
+for each, and the same leaf stands under all of them. Reads no values and knows no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from safeload.cell import Cell
+from safeload.document import ArraySpec, Built, Enclosed, Symbol, resolve
+from safeload.errors import LimitExceeded
+from safeload.limits import Limits
+from safeload.record import Record
+
+ROOT = "tensor"
+"""The name of a leaf that is the whole content of its file."""
+
+# Characters of all names together, for each name allowed: real ones have fewer than 100.
+_NAME_LENGTH = 256
+_SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
+_LONG_NUMBER = 1000
+
+
+def named_leaves(root: object, wanted: Callable[[object], bool], limits: Limits) -> dict[str, Any]:
+    """Name -> what stands there (cells resolved), for each place below `root` where `wanted` says True.
+
+    In the order of the file, dicts by insertion. Followed are dicts, lists, tuples, what vetted containers hold,
+    attributes of Records and of Namespaces, elements of object arrays and enclosed files; sets are not, because their
+    elements have no place. A container is entered once on each path, and never inside itself. When two places
+    would have one name ({"a.b": x, "a": {"b": y}}), the later one gets "~2", "~3"... appended.
+
+    Raises LimitExceeded (`names`) when there are more names than `limits` allow; containers in which nothing wanted
+    lies are not walked, so only what would be listed counts.
+    """
+    root = resolve(root)
+    if isinstance(root, Enclosed):
+        root = resolve(root.document.root)
+    if wanted(root):
+        return {ROOT: root}
+    worth = _leading(root, wanted)
+    kept: dict[int, list[tuple[object, object]]] = {}
+
+    def below(node: object) -> Iterator[tuple[object, object]]:
+        # Picked out once for each node, however many paths lead to it: a million numbers may stand beside one tensor.
+        found = kept.get(id(node))
+        if found is None:
+            children = ((part, resolve(child)) for part, child in _children(node))
+            found = kept[id(node)] = [(part, c) for part, c in children if id(c) in worth or wanted(c)]
+        return iter(found)
+
+    names = _Names(limits)
+    above = {id(root)}
+    todo: list[tuple[object, str, Iterator[tuple[object, object]]]] = [(root, "", below(root))]
+    while todo:
+        node, prefix, rest = todo[-1]
+        for part, child in rest:
+            if id(child) in above:
+                continue
+            name = prefix if part is None else f"{prefix}{_text(part)}"
+            if id(child) not in worth:
+                names.add(name, child)
+                continue
+            names.passed(name)
+            above.add(id(child))
+            todo.append((child, name if part is None else f"{name}.", below(child)))
+            break
+        else:
+            above.discard(id(node))
+            todo.pop()
+    return names.found
+
+
+class _Names:
+    """What was named so far. Counts places and the text of their names, so that no structure multiplies without end."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.found: dict[str, Any] = {}
+        self._again: dict[str, int] = {}
+        self._most = self._left = limits.names
+        self._letters = limits.names * _NAME_LENGTH
+
+    def add(self, name: str, leaf: object) -> None:
+        """Put `leaf` under `name`, or under `name~2`, `name~3`... when it is taken."""
+        free = name
+        while free in self.found:
+            number = self._again[name] = self._again.get(name, 1) + 1
+            free = f"{name}~{number}"
+        self.passed(free)
+        self.found[free] = leaf
+
+    def passed(self, name: str) -> None:
+        """Count a place on the way."""
+        self._left -= 1
+        self._letters -= len(name)
+        if self._left < 0 or self._letters < 0:
+            raise LimitExceeded(
+                f"the tensors have more than {self._most} names, or names too long for that many: parts of the file are "
+                "shared on too many paths",
+                limit="names",
+            )
+
+
+def _leading(root: object, wanted: Callable[[object], bool]) -> set[int]:
+    """The ids of all containers below which something wanted lies. Each object is visited once."""
+    parents: dict[int, list[object]] = {}
+    found: list[object] = []
+    seen = {id(root)}
+    todo = [root]
+    while todo:
+        node = todo.pop()
+        for _, child in _children(node):
+            child = resolve(child)
+            if type(child) in _SCALARS:
+                continue
+            parents.setdefault(id(child), []).append(node)
+            if id(child) in seen:
+                continue
+            seen.add(id(child))
+            if wanted(child):
+                found.append(child)
+            else:
+                todo.append(child)
+    worth: set[int] = set()
+    while found:
+        for parent in parents.pop(id(found.pop()), ()):
+            if id(parent) not in worth:
+                worth.add(id(parent))
+                found.append(parent)
+    return worth
+
+
+def _children(node: object) -> Iterator[tuple[object, object]]:
+    """(part of the path, child) for everything that stands in `node`; None for a part that adds nothing to the name."""
+    if isinstance(node, dict):
+        yield from node.items()
+    elif isinstance(node, list | tuple):
+        yield from enumerate(node)
+    elif isinstance(node, Built):
+        yield from enumerate(node.args)
+        yield from _items(node.items)
+        if node.state:
+            yield from node.state.items()
+    elif isinstance(node, Record):
+        yield from _record(node)
+    elif isinstance(node, ArraySpec) and node.objects is not None:
+        yield from enumerate(node.objects)
+    elif isinstance(node, Enclosed):
+        yield None, node.document.root
+
+
+def _record(node: Record) -> Iterator[tuple[object, object]]:
+    """Attributes under their names, a state of another form as "state"; then arguments and items by index."""
+    state = resolve(node.state)
+    if isinstance(state, dict):
+        yield from state.items()
+    elif isinstance(state, tuple) and len(state) == 2 and all(_attributes(part) for part in state):
+        for part in state:
+            part = resolve(part)
+            if isinstance(part, dict):
+                yield from part.items()
+    else:
+        yield "state", state
+    args, kwargs = resolve(node.args), resolve(node.kwargs)
+    if isinstance(args, tuple | list):
+        yield from enumerate(args)
+    if isinstance(kwargs, dict):
+        yield from kwargs.items()
+    yield from _items(resolve(node.items))
+
+
+def _attributes(part: object) -> bool:
+    part = resolve(part)
+    return part is None or isinstance(part, dict)
+
+
+def _items(items: object) -> Iterator[tuple[object, object]]:
+    if isinstance(items, dict):
+        yield from items.items()
+    elif isinstance(items, list):
+        for index, item in enumerate(items):
+            # What a mapping's record would have been given comes as pairs.
+            if isinstance(item, tuple) and len(item) == 2 and type(resolve(item[0])) is str:
+                yield resolve(item[0]), item[1]
+            else:
+                yield index, item
+
+
+def _text(part: object) -> str:
+    """One part of a path. Keys that are no text show as Python writes them; objects as their kind."""
+    if type(part) is str:
+        return part
+    if isinstance(part, Cell):
+        part = resolve(part)
+    if type(part) is int:
+        # Decimal text of huge numbers takes quadratic time.
+        return str(part) if part.bit_length() < _LONG_NUMBER else hex(part)
+    if isinstance(part, tuple):
+        return f"({','.join(_text(item) for item in part)})" if not any(isinstance(i, tuple) for i in part) else "tuple"
+    if isinstance(part, Symbol):
+        return part.name
+    if isinstance(part, Built):
+        return part.kind
+    return repr(part) if type(part) in _SCALARS else type(part).__name__
+
