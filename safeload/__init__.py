@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from safeload.limits import Limits
     from safeload.loading import load
     from safeload.loading.lazy import open
+    from safeload.modules import state_dict
     from safeload.policy import Policy
     from safeload.record import Record
     from safeload.report import VERSION as __version__
@@ -66,12 +67,14 @@ __all__ = [
     "open",
     "protect",
     "scan",
+    "state_dict",
 ]
 
 # Public name -> the module that has it. Fixed here: nothing a caller or a file says is ever imported.
 _HOMES = {
     "scan": "safeload.scanner",
     "load": "safeload.loading",
+    "state_dict": "safeload.modules",
     "open": "safeload.loading.lazy",
     "protect": "safeload.integrations.torch_load",
     "Report": "safeload.report",

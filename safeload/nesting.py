@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from safeload.cell import Cell
-from safeload.document import Built
+from safeload.document import ArraySpec, Built, WrappedTensor
 from safeload.record import Record
 
 _CONTAINERS = (list, tuple, dict, set, frozenset)
+_HOLDERS = (Record, Built, ArraySpec, WrappedTensor)
 _FLAT = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
 
 
@@ -53,6 +54,11 @@ def _children(node: object) -> list[object]:
         return _holding((node.args, node.kwargs, node.state, node.items))
     if isinstance(node, Built):
         return _holding((node.args, node.items, node.state))
+    if isinstance(node, ArraySpec):
+        # SECURITY: freeing arrays of objects inside arrays of objects recurses in C.
+        return _holding(node.objects or ())
+    if isinstance(node, WrappedTensor):
+        return _holding((node.data, node.state))
     return []
 
 
@@ -65,6 +71,6 @@ def _holding(items: Iterable[object]) -> list[object]:
         inner = item
         while isinstance(inner, Cell):
             inner = inner.value
-        if isinstance(inner, _CONTAINERS) or isinstance(inner, Record | Built):
+        if isinstance(inner, _CONTAINERS) or isinstance(inner, _HOLDERS):
             found.append(inner)
     return found

@@ -121,7 +121,7 @@ def loads(
     policy: Policy | str | os.PathLike[str] | None = None,
     limits: Limits | None = None,
 ) -> Any:
-    """The object of the pickle that `data` starts with; what follows it is ignored, as pickle.loads does. See `load`."""
+    """The object of the pickle that `data` starts with; what follows it is ignored, as by pickle.loads. See `load`."""
     _no_more(errors, buffers)
     if not isinstance(data, bytes | bytearray | memoryview):
         raise WrongArgument(f"a bytes-like object is required, not {type(data).__name__}")

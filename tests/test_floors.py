@@ -54,6 +54,7 @@ OUTSIDERS: dict[str, set[str]] = {
     "numpy": ABOVE_LOADING | {"converting"},
     "safetensors": ABOVE_LOADING | {"converting"},
     "fickling": {"integrations", "cli"},
+    "sitecustomize": {"integrations"},
 }
 """Who may import what is not in the standard library; nobody imports anything else."""
 

@@ -26,6 +26,7 @@ LONG_FUNCTIONS: dict[str, str] = {
 IMPORTERS: dict[str, str] = {
     "safeload/__init__.py": "resolves the public functions by a table of constant names",
     "safeload/vetted/__init__.py": "imports a family when one of its shapes is needed, by a table of constant names",
+    "safeload/loading/trust.py": "imports the classes that the caller's own trust= names, never what a file names",
     "safeload/cli/__init__.py": "imports a command's file when it is called, by a table of constant names",
 }
 """Who may import a module by a computed name."""

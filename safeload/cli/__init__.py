@@ -15,7 +15,10 @@ from safeload.cli.ending import INTERRUPTED, UNFINISHED, complain, leave, lost_o
 from safeload.errors import InputError, SafeloadError
 
 # Command, the file that holds it under the same name, and its line in `safeload --help`.
-COMMANDS = (("scan", "safeload.cli.scan", "Judge checkpoints without running them."),)
+COMMANDS = (
+    ("scan", "safeload.cli.scan", "Judge checkpoints without running them."),
+    ("run", "safeload.cli.run", "Run a Python program with torch.load guarded."),
+)
 
 EXAMPLES = """\b
 Examples:

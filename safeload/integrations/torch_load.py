@@ -27,7 +27,7 @@ from safeload.loading.trust import Trust
 from safeload.policy import Policy
 
 _LOG = logging.getLogger("safeload")
-_PLACES = (torch, torch.serialization)
+_PLACES: tuple[Any, ...] = (torch, torch.serialization)
 # Modules that only say "the standard pickle", which is what torch.load takes by default.
 _STANDARD = ("pickle", "_pickle", "safeload.restricted")
 
@@ -49,7 +49,7 @@ def protect(
 
     May be called again, and nested: the last one that is still in force says what is admitted, and torch.load comes
     back when all are undone. What was there before is put back exactly; if somebody has replaced torch.load after
-    `protect` did, theirs stays, with a RuntimeWarning, and what they kept of ours calls torch's own function again.
+    `protect` did, theirs stays, with a RuntimeWarning, and what they kept of ours calls what was there before.
 
     While it is in force, callers of torch.load get what `safeload.load` gives, with these differences, which follow
     torch.load: tensors are mapped only with mmap=True, otherwise read into memory (a program that saves over the file
@@ -112,6 +112,7 @@ class Protection:
         self.undo()
 
 
+_BEFORE = torch.serialization.load
 _lock = threading.RLock()
 # In force, the newest last; replaced as a whole, so that a load reads it without the lock.
 _active: tuple[Protection, ...] = ()
@@ -134,7 +135,7 @@ def guarded_load(
     active = _active
     if not active:
         # Kept by somebody beyond the end of every protection, whose user undid them.
-        return ORIGINAL_LOAD(
+        return _BEFORE(
             f, map_location, pickle_module, weights_only=weights_only, mmap=mmap, **pickle_load_args
         )  # fmt: skip
     settings = active[-1].settings
@@ -159,7 +160,9 @@ def _look_at(pickle_module: Any) -> None:
         first = name not in _noted
         _noted.add(name)
     if first and name != "safeload.restricted":
-        _LOG.warning("torch.load(pickle_module=%s): ignored, safeload.protect() is in force and unpickles nothing", name)
+        _LOG.warning(
+            "torch.load(pickle_module=%s): ignored, safeload.protect() is in force and unpickles nothing", name
+        )
 
 
 def _put(protection: Protection) -> None:

@@ -1,4 +1,4 @@
-"""From an input to a Document that may be built: opened, scanned and admitted. The one way to everything in this folder.
+"""From an input to a Document that may be built: opened, scanned, admitted. The one way to everything in this folder.
 
 What is admitted is closed by whoever asked for it, and never judged again: the Document is over the same bytes.
 """
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from safeload.containers import Container
 from safeload.document import Document
-from safeload.errors import UnsafeCheckpoint, UsageError
+from safeload.errors import LoadFailed, UnsafeCheckpoint, UsageError
 from safeload.inputs import FileSource, MemorySource, open_source
 from safeload.limits import Limits
 from safeload.loading.gate import admit
@@ -86,11 +86,14 @@ def judge(
         scan = scan_source(source, policy=rules, limits=terms.limits, encoding=terms.encoding, containers=containers)
         if not terms.scripts and "torchscript" in scan.report.container.split("+"):
             raise UnsafeCheckpoint(
-                f"{ascii(scan.report.path)[1:-1]} is a TorchScript archive, a program and no checkpoint: torch.load would "
-                "hand it to torch.jit.load. Call that yourself if you trust its author",
+                f"{ascii(scan.report.path)[1:-1]} is a TorchScript archive, a program and no checkpoint: torch.load "
+                "would hand it to torch.jit.load. Call that yourself if you trust its author",
                 report=scan.report,
             )
         admit(scan.report, unvetted=terms.unvetted, trust=trust, narrowed=terms.weights_only)
+    except MemoryError as error:
+        source.close()
+        raise LoadFailed("there is not enough memory to judge this file") from error
     except BaseException:
         source.close()
         raise

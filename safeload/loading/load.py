@@ -78,7 +78,9 @@ def load(
         map_location,
         mmap=mmap,
         engine=engine,
-        terms=Terms(unvetted, trust, policy, bool(weights_only), limits or Limits(), python2_encoding(pickle_load_args)),
+        terms=Terms(
+            unvetted, trust, policy, bool(weights_only), limits or Limits(), python2_encoding(pickle_load_args)
+        ),
     )
 
 

@@ -77,8 +77,12 @@ class Placement:
         if self._fixed is not None:
             return _moved(storage, self._fixed)
         if self._map is not None:
-            location = self._map.get(location, location)
-            return _moved(storage, _device(location))
+            try:
+                wanted = self._map.get(location)
+            except Exception as error:
+                raise CallersError(error) from error
+            if wanted is not None:
+                return _moved(storage, _device(wanted))
         device = self._devices.get(location)
         if device is None:
             device = self._devices[location] = existing_device(location)
@@ -114,7 +118,8 @@ def _moved(storage: torch.UntypedStorage, device: torch.device) -> torch.Untyped
         return storage
     if device.type == "meta":
         return torch.UntypedStorage(storage.nbytes(), device="meta")
-    return storage.to(device=device)
+    moved: torch.UntypedStorage = storage.to(device=device)
+    return moved
 
 
 def _untyped(result: Any) -> torch.UntypedStorage:

@@ -1,7 +1,8 @@
 """Document -> Python objects: one iterative walk that builds each cell and container once.
 
 Immutable things are built when everything in them exists; containers exist as soon as they are met and are filled at
-the end, because they may hold themselves. Plain containers of the Document become the result (they are ours, made by
+the end, because they may hold themselves. What a container holds is visited after what is being built, so each node is
+visited once however many cycles lead to it. Plain containers of the Document become the result (they are ours, made by
 the machine from the judged bytes), so a Document is loaded once. No find_class, no import, no `__setstate__`: what can
 be built is in `values`, `tensors` and `arrays`, and everything else stays a Record.
 """
@@ -31,10 +32,11 @@ from safeload.loading.placement import Placement
 from safeload.loading.storages import Storages
 from safeload.loading.tensors import Tensors
 from safeload.loading.trust import Trust
-from safeload.loading.values import EMPTY, IMMEDIATE, SYMBOLS, fill
+from safeload.loading.values import EMPTY, IMMEDIATE, SYMBOLS, distinguishable, fill
 from safeload.record import Record
 
 _SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
+_ENDLESS = "an object holds itself in a way that nothing can build"
 
 
 class Rebuild:
@@ -48,20 +50,39 @@ class Rebuild:
         self._trust = trust
         self._made: dict[int, Any] = {}
         self._todo: list[tuple[object, Callable[[Any], None] | None]] = []
+        self._later: list[object] = []
         self._fills: list[Callable[[], None]] = []
 
     def build(self, root: object) -> Any:
         """What a load returns for `root`. Raises Malformed for a tree that was not judged to its end."""
+        later = self._later
+        later.append(root)
+        while later:
+            node = later.pop()
+            if type(node) not in _SCALARS:
+                self._visit(node)
+        for step in self._fills:
+            step()
+        self._fills.clear()
+        self._trust.settle()
+        return self._of(root)
+
+    def _visit(self, root: object) -> None:
+        """Make `root`, and first what it cannot be made without."""
         todo, made = self._todo, self._made
         todo.append((root, None))
         while todo:
             node, finish = todo.pop()
             if finish is not None:
-                made[id(node)] = UNSET
                 finish(node)
                 continue
             kind = type(node)
-            if kind in _SCALARS or id(node) in made:
+            if kind in _SCALARS:
+                continue
+            if id(node) in made:
+                # SECURITY: going into it again would take time without end.
+                if made[id(node)] is UNSET:
+                    raise Malformed(_ENDLESS)
                 continue
             visit = _VISITS.get(kind)
             if visit is not None:
@@ -70,22 +91,18 @@ class Rebuild:
                 self._cell(node)
             else:
                 raise Malformed(f"nothing that can be loaded: {kind.__name__}")
-        # Deepest first: what a dict hashes is complete by then.
-        for step in reversed(self._fills):
-            step()
-        self._fills.clear()
-        return self._of(root)
 
     def _of(self, value: object) -> Any:
         if type(value) in _SCALARS:
             return value
         found = self._made.get(id(value), UNSET)
         if found is UNSET:
-            raise Malformed("an object holds itself in a way that nothing can build")
+            raise Malformed(_ENDLESS)
         return found
 
     def _after(self, node: object, finish: Callable[[Any], None], *children: object) -> None:
-        """Finish `node` once `children` are built."""
+        """Finish `node` once `children` are built. Until then it is UNSET: met again, it would hold itself."""
+        self._made[id(node)] = UNSET
         self._todo.append((node, finish))
         self._todo.extend((child, None) for child in children)
 
@@ -108,20 +125,20 @@ class Rebuild:
     def _list(self, node: list[object]) -> None:
         self._made[id(node)] = node
         if not _plain(node):
-            self._todo.extend((child, None) for child in node)
+            self._later.extend(node)
             self._fills.append(lambda: _fill_list(node, self._of))
 
     def _dict(self, node: dict[object, object]) -> None:
         self._made[id(node)] = node
         if not (_plain(node) and _plain(node.values())):
-            self._todo.extend((child, None) for child in node)
-            self._todo.extend((child, None) for child in node.values())
+            self._later.extend(node)
+            self._later.extend(node.values())
             self._fills.append(lambda: _fill_dict(node, self._of))
 
     def _set(self, node: set[object]) -> None:
         self._made[id(node)] = node
         if not _plain(node):
-            self._todo.extend((child, None) for child in node)
+            self._later.extend(node)
             self._fills.append(lambda: _fill_set(node, self._of))
 
     def _frozen(self, node: tuple[object, ...] | frozenset[object]) -> None:
@@ -132,7 +149,7 @@ class Rebuild:
         def finish(again: Any) -> None:
             items = [self._of(item) for item in again]
             same = all(a is b for a, b in zip(items, again, strict=True))
-            made = again if same else type(again)(items)
+            made = again if same else type(again)(items if type(again) is tuple else distinguishable(items))
             if len(made) != len(again):
                 raise Malformed("a set holds two elements that are equal once they are built")
             self._made[id(again)] = made
@@ -172,12 +189,12 @@ class Rebuild:
         target = self._made[id(node)] = EMPTY[node.kind](node, self._of)
         items = node.items
         if isinstance(items, dict):
-            self._todo.extend((child, None) for child in items)
-            self._todo.extend((child, None) for child in items.values())
+            self._later.extend(items)
+            self._later.extend(items.values())
         elif items:
-            self._todo.extend((child, None) for child in items)
+            self._later.extend(items)
         if node.state:
-            self._todo.extend((child, None) for child in node.state.values())
+            self._later.extend(node.state.values())
         size = len(items) if isinstance(items, dict) else None
 
         def complete() -> None:
@@ -204,7 +221,7 @@ class Rebuild:
 
         children = [node.data] if not isinstance(node.data, Built) else []
         if isinstance(node.state, dict):
-            self._todo.extend((child, None) for child in node.state.values())
+            self._later.extend(node.state.values())
         self._after(node, finish, *children)
 
     def _tensor(self, node: object) -> None:
@@ -219,7 +236,7 @@ class Rebuild:
         made = self._made[id(node)] = arrays.array(node, self._storage_bytes)
         if node.objects is not None:
             objects = node.objects
-            self._todo.extend((child, None) for child in objects)
+            self._later.extend(objects)
             self._fills.append(lambda: arrays.fill_objects(made, [self._of(item) for item in objects]))
 
     def _storage_bytes(self, spec: StorageSpec) -> bytes:
@@ -234,7 +251,7 @@ class Rebuild:
         target = self._trust.shell(node)
         self._made[id(node)] = node if target is None else target
         state, items = node.state, node.items
-        self._todo.extend((child, None) for child in (node.args, node.kwargs, state, items))
+        self._later += (node.args, node.kwargs, state, items)
 
         def complete() -> None:
             node.args = None if node.args is None else self._of(node.args)
@@ -285,7 +302,8 @@ def _fill_dict(node: dict[object, object], of: Callable[[object], Any]) -> None:
         for key, value in node.items():
             node[key] = of(value)
         return
-    pairs = [(of(key), of(value)) for key, value in node.items()]
+    keys = distinguishable([of(key) for key in node])
+    pairs = list(zip(keys, map(of, node.values()), strict=True))
     node.clear()
     node.update(pairs)
     if len(node) != len(pairs):
@@ -293,7 +311,7 @@ def _fill_dict(node: dict[object, object], of: Callable[[object], Any]) -> None:
 
 
 def _fill_set(node: set[object], of: Callable[[object], Any]) -> None:
-    items = [of(item) for item in node]
+    items = distinguishable([of(item) for item in node])
     node.clear()
     node.update(items)
     if len(node) != len(items):

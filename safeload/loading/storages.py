@@ -146,8 +146,10 @@ def _copied(source: Source, extent: Extent) -> torch.UntypedStorage:
     elif extent.stored:
         try:
             data = bytearray(source.peek(extent.offset, extent.length))
+        except MemoryError:
+            raise
         except Exception as error:
-            # Memory cannot fail here: what does is the caller's own file object.
+            # Bytes in memory cannot fail: what does is the caller's own file object.
             raise CallersError(error) from error
         if len(data) != extent.size:
             raise Malformed("the input got shorter between the scan and the load", offset=extent.offset)

@@ -26,6 +26,7 @@ import torch
 
 from safeload.document import Built
 from safeload.dtypes import BITS
+from safeload.errors import Malformed
 from safeload.loading.tensors import DTYPES
 
 Resolve = Callable[[object], Any]
@@ -134,8 +135,8 @@ def fill(built: Built, target: Any, of: Resolve) -> None:
         put = (
             dict.__setitem__ if not isinstance(target, collections.OrderedDict) else collections.OrderedDict.__setitem__
         )
-        for key, value in items.items():
-            put(target, of(key), of(value))
+        for key, value in zip(distinguishable([of(key) for key in items]), items.values(), strict=True):
+            put(target, key, of(value))
     elif isinstance(items, list):
         if isinstance(target, collections.ChainMap):
             target.maps[:] = [of(item) for item in items]
@@ -145,9 +146,31 @@ def fill(built: Built, target: Any, of: Resolve) -> None:
         target.__dict__.update((name, of(value)) for name, value in built.state.items())
 
 
+def distinguishable(keys: list[Any]) -> list[Any]:
+    """`keys`, when a dict or set of them takes no more time than their number says; raises Malformed.
+
+    SECURITY: the hashes of numbers, fractions and UUIDs can be chosen. With one hash for all, the time is the square
+    of their number, and comparing two Fractions is slow. The machine bounds plain keys; here are those made of calls.
+    """
+    hashes = collections.Counter(hash(key) for key in keys if type(key) not in _RANDOM_OR_BOUNDED)
+    if hashes and max(hashes.values()) > SAME_HASH:
+        raise Malformed(f"more than {SAME_HASH} keys or elements of a set have one hash")
+    return keys
+
+
+SAME_HASH = 100
+"""Keys with one hash in a mapping or set. Honest ones are one or two, -1 and -2."""
+
+_RANDOM_OR_BOUNDED = frozenset({type(None), bool, int, float, str, bytes})
+
+
 _BUILTIN_TYPES = (
     "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "range", "set",
     "slice", "str", "tuple",
+)  # fmt: skip
+_ANNOTATIONS = (
+    "Any", "Callable", "Dict", "FrozenSet", "Iterable", "List", "Mapping", "Optional", "Sequence", "Set", "Tuple",
+    "Type", "Union",
 )  # fmt: skip
 _TORCH_NAMES = (
     "strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "jagged", "_mkldnn",
@@ -164,7 +187,7 @@ SYMBOLS: dict[str, Any] = {
     "types.NoneType": types.NoneType,
     "types.EllipsisType": types.EllipsisType,
     "types.NotImplementedType": types.NotImplementedType,
-    "typing.Any": typing.Any,
+    **{f"typing.{name}": getattr(typing, name) for name in _ANNOTATIONS},
     "collections.OrderedDict": collections.OrderedDict,
     "collections.defaultdict": collections.defaultdict,
     "collections.Counter": collections.Counter,

@@ -98,8 +98,8 @@ class _Names:
         self._letters -= len(name)
         if self._left < 0 or self._letters < 0:
             raise LimitExceeded(
-                f"the tensors have more than {self._most} names, or names too long for that many: parts of the file are "
-                "shared on too many paths",
+                f"the tensors have more than {self._most} names, or names too long for that many: parts of the file "
+                "are shared on too many paths",
                 limit="names",
             )
 
@@ -205,4 +205,3 @@ def _text(part: object) -> str:
     if isinstance(part, Built):
         return part.kind
     return repr(part) if type(part) in _SCALARS else type(part).__name__
-

@@ -160,7 +160,7 @@ def tensor_argument(value: object) -> object:
     """A tensor-like argument, kept as its Cell so that sharing survives; raises ShapeError when it is none."""
     leaf = resolve(value)
     outside(leaf)
-    if not isinstance(leaf, TENSOR_LIKE):
+    if not isinstance(leaf, TENSOR_LIKE) and not (type(leaf) is Built and leaf.kind == "torch.from_numpy"):
         raise ShapeError("the first argument must be a tensor")
     return value
 
@@ -173,6 +173,9 @@ def dtype_of(value: object) -> str:
             leaf.buffer if isinstance(leaf, NestedTensorSpec) else leaf.data
         )  # fmt: skip
         leaf = resolve(inner)
+    if isinstance(leaf, Built):
+        # torch.from_numpy: (array, dtype, requires_grad).
+        return str(leaf.args[1])
     return leaf.dtype if isinstance(leaf, TensorSpec) else "float32"
 
 

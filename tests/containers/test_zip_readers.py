@@ -195,7 +195,7 @@ def test_torchscript():
     assert (name, findings, nested) == ("torchscript", {"torchscript-code": "unvetted"}, [])
     assert [p.member for p in pickles] == ["a/data.pkl", "a/constants.pkl", "a/code/__torch__.py.debug_pkl"]
     assert [p.main for p in pickles] == [True, False, False]
-    assert list(layout.storages) == ["0", "1"]
+    assert list(layout.storages) == ["0"]
 
 
 def test_torchscript_storages_are_those_of_each_pickle():
@@ -292,7 +292,7 @@ def test_torch_package():
     name, findings, pickles, _, layout = read(Archive(members).build())
     assert (name, findings) == ("zip", {"zip-python-code": "unvetted"})
     assert [(p.member, p.naming) for p in pickles] == [("p/model/m.pkl", interface.Naming.STORAGES)]
-    assert list(layout.storages) == ["0", "1"]
+    assert list(layout.storages) == ["0"]
 
 
 def test_exported_program():

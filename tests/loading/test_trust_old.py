@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -12,6 +11,8 @@ from torch import nn
 
 from safeload.loading.load import load
 from safeload.loading.torch_nn_fills import ABSENT, DERIVED, HOOKS
+from safeload.loading.trust import Trust
+from safeload.record import Record
 from tests.loading.test_trust import outputs
 from tests.modules.graphs import saved
 from tests.modules.models import CASES, made
@@ -69,15 +70,6 @@ def _without_count(module: nn.Module) -> None:
     del module._buffers["num_batches_tracked"]
 
 
-def _old_lstm(module: Any) -> None:
-    vars(module)["all_weights"] = [[None]]
-    for name in ("_all_weights", "_flat_weights", "_flat_weights_names", "proj_size"):
-        del vars(module)[name]
-    # What torch's own __getstate__ reads, and takes out again.
-    vars(module)["_flat_weights"] = []
-    vars(module)["_flat_weights_names"] = []
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("name", "age"),
@@ -93,7 +85,6 @@ def _old_lstm(module: Any) -> None:
         ("parameter-dict", _drop("_keys")),
         ("attention", _drop("kdim", "vdim", "_qkv_same_embed_dim")),
         ("decoder-layer", _drop("activation")),
-        ("lstm", _drop("proj_size")),
     ],
 )
 def test_what_torch_forgot(name: str, age: Callable[[nn.Module], None]) -> None:
@@ -101,8 +92,6 @@ def test_what_torch_forgot(name: str, age: Callable[[nn.Module], None]) -> None:
     age(old)
     if name == "gelu":
         module = nn.GELU()  # old ones knew no approximation
-    if name == "lstm":
-        vars(old)["proj_size"] = 2  # cannot be missing from one that uses it
     rebuilt = load(saved(old), trust="torch.nn")
     if "parameter" in name:
         assert len(rebuilt) == len(module)
@@ -121,9 +110,6 @@ def test_a_recurrent_layer_of_torch_0_3() -> None:
     state = {k: v for k, v in vars(old).items() if k not in ("proj_size", "_flat_weights", "_flat_weights_names")}
     del state["_flat_weight_refs"], state["_all_weights"]
     state["all_weights"] = [[old.weight_ih_l0]]
-    from safeload.loading.trust import Trust
-    from safeload.record import Record
-
     trust = Trust("torch.nn")
     record = Record("torch.nn.modules.rnn", "GRU", (), state=state)
     rebuilt = trust.shell(record)

@@ -1,0 +1,64 @@
+"""The settings of a program under `safeload run`: written by the command, read when the program first loads something.
+
+Settings travel in the environment as JSON. What is missing or cannot be read makes every load fail; nothing in them
+leaves a load unguarded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from safeload.errors import UsageError
+
+VARIABLE = "SAFELOAD_RUN"
+STARTUP = Path(__file__).resolve().parent / "startup"
+"""The folder whose `sitecustomize` Python has to find."""
+
+# A trusted module that is imported may load something itself.
+_lock = threading.RLock()
+_begun: list[Any] = []
+
+
+def environment(unvetted: str, trust: tuple[str, ...], policy: str | None) -> dict[str, str]:
+    """The environment of a guarded program: this one's, with the settings and the folder of the startup file."""
+    made = dict(os.environ)
+    settings = {
+        "unvetted": unvetted,
+        "trust": list(trust),
+        "policy": None if policy is None else os.path.abspath(policy),
+    }
+    made[VARIABLE] = json.dumps(settings)
+    rest = made.get("PYTHONPATH")
+    made["PYTHONPATH"] = f"{STARTUP}{os.pathsep}{rest}" if rest else str(STARTUP)
+    return made
+
+
+def guarded(settings: str | None) -> Callable[..., Any]:
+    """What stands in torch.load's place, with a protection in force that lasts until the process ends.
+
+    Raises UsageError for settings that cannot be read, and what `protect` raises.
+    """
+    from safeload.integrations.torch_load import guarded_load, protect
+
+    with _lock:
+        if not _begun:
+            _begun.append(protect(**_parsed(settings)))
+    return guarded_load
+
+
+def _parsed(settings: str | None) -> dict[str, Any]:
+    """The arguments of `protect`; none, which is the strictest, without settings."""
+    if settings is None:
+        return {}
+    try:
+        given = json.loads(settings)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{VARIABLE} cannot be read: start the program with `safeload run`") from error
+    if not isinstance(given, dict) or not given.keys() <= {"unvetted", "trust", "policy"}:
+        raise UsageError(f"{VARIABLE} holds no settings of `safeload run`")
+    return given
