@@ -20,7 +20,7 @@ help:
 	@echo "make check   formatting, lint and types, then the whole test suite"
 	@echo "make lint    formatting, lint and types only"
 	@echo "make format  let ruff format and sort imports"
-	@echo "make bench   measure safeload beside picklescan, modelscan and fickling (takes minutes and 2 GB of disk)"
+	@echo "make bench   measure scans and loads beside the other tools (takes minutes and 5 GB of disk)"
 	@echo "make samples write samples/ again from samples/build.py"
 	@echo "make clean   remove environments, builds and caches"
 
@@ -85,16 +85,21 @@ format: $(VENV)/.installed-all
 samples: $(VENV)/.installed-all
 	$(BIN)/python samples/build.py
 
-# The wheel, so that the compiled machine is what is measured.
+# The wheel, so that the compiled machine is what is measured. For loads it stands alone in a folder, which
+# benchmarks/load.py puts before the torch of $(VENV): scans are measured in an environment without torch.
 $(BENCH_VENV)/.installed: $(DECLARED) $(SOURCES) benchmarks/rivals.txt
 	test -x $(BENCH_BIN)/python || $(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/rivals.txt
-	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps .
-	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check .
+	rm -rf $(BENCH_VENV)/built $(BENCH_VENV)/alone
+	$(BENCH_BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(BENCH_VENV)/built .
+	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(BENCH_VENV)/built/*.whl
+	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check $(BENCH_VENV)/built/*.whl
+	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(BENCH_VENV)/alone $(BENCH_VENV)/built/*.whl
 	@touch $@
 
 bench: $(VENV)/.installed-all $(BENCH_VENV)/.installed
 	$(BIN)/python benchmarks/scan.py --python $(BENCH_BIN)/python --corpus-python $(BIN)/python
+	$(BIN)/python benchmarks/load.py --wheel $(BENCH_VENV)/alone
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -7,6 +7,7 @@ number of tensors go into the answer: all tools must agree on them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -59,10 +60,8 @@ def memory(field: str) -> int:
 
 def forget_peak() -> None:
     """Let the peak count from now on (imports may have needed more than they keep); Linux only."""
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
 
 
 def tensors(root: Any) -> list[Any]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measure import Cost, median, repeats, run, run_all
+from targets import HEAD, Target, say
 
 TOOLS = ("safeload", "picklescan", "modelscan", "fickling")
 INPUTS = {
@@ -50,20 +51,6 @@ class Row:
     command: Cost
     inside: float | None
     inside_error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One thing that is to hold: what was measured must not exceed the limit."""
-
-    what: str
-    measured: float
-    limit: float
-    unit: str = "x"
-
-    def line(self) -> str:
-        verdict = "met" if self.measured <= self.limit else "MISSED"
-        return f"| {self.what} | {self.measured:.3g} {self.unit} | {self.limit:g} {self.unit} | {verdict} |"
 
 
 class Bench:
@@ -185,10 +172,6 @@ def versions(python: Path) -> str:
     )
 
 
-def say(*lines: str) -> None:
-    print(*lines, sep="\n", flush=True)
-
-
 def measured(bench: Bench, tools: Sequence[str], names: Sequence[str]) -> list[Target]:
     """Measure, printing each table when it is there."""
     results: dict[str, list[Row]] = {}
@@ -228,8 +211,8 @@ def main() -> int:
         bench = Bench(args.python.absolute(), corpus.resolve())
         say("## safeload scan, measured", "", versions(bench.python), "")
         found = measured(bench, ("safeload", *(args.tool or TOOLS[1:])), args.input or list(INPUTS))
-    say("### Targets", "", "| target | measured | at most | |", "|---|---|---|---|", *(t.line() for t in found))
-    return 1 if args.strict and any(t.measured > t.limit for t in found) else 0
+    say(*HEAD, *(target.line() for target in found))
+    return 1 if args.strict and not all(target.met for target in found) else 0
 
 
 if __name__ == "__main__":

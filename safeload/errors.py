@@ -5,10 +5,14 @@
     ├── LimitExceeded                 a limit of `limits.py` was reached (also a ValueError)
     ├── UsageError                    the caller asked for something that has no meaning (also a ValueError)
     │   └── WrongArgument             ... by passing an argument that is not taken (also a TypeError)
+    ├── NotConvertible                the output format cannot hold what the file holds (also a ValueError)
+    ├── NotEqual                      an output does not hold what its source holds (also a RuntimeError)
     ├── LoadFailed                    torch or numpy could not build what was judged (also a RuntimeError)
     ├── MissingExtra                  an optional part is not installed (also an ImportError)
     ├── EndOfInput                    there is no further pickle in the file (also an EOFError)
     ├── UnsafeCheckpoint              the verdict does not allow the load (also a pickle.UnpicklingError)
+    ├── OutputError                   an output could not be written (also an OSError)
+    │   └── OutputExists              ... because it exists already (also a FileExistsError)
     └── InputError                    the input could not be read (also an OSError)
         ├── InputNotFound             ... because it is not there (also a FileNotFoundError)
         ├── InputDenied               ... because permission is missing (also a PermissionError)
@@ -62,6 +66,14 @@ class WrongArgument(UsageError, TypeError):
     """The caller passed an argument that safeload does not take."""
 
 
+class NotConvertible(SafeloadError, ValueError):
+    """The output format cannot hold what the file holds: names that collide, keys that are no text, too large a header."""
+
+
+class NotEqual(SafeloadError, RuntimeError):
+    """A converted file does not hold what its source holds."""
+
+
 class LoadFailed(SafeloadError, RuntimeError):
     """What was judged could not be built: no memory, no device, or a form this torch does not know."""
 
@@ -80,6 +92,14 @@ class UnsafeCheckpoint(SafeloadError, pickle.UnpicklingError):
     def __init__(self, message: str, *, report: Any = None) -> None:
         super().__init__(message)
         self.report = report
+
+
+class OutputError(SafeloadError, OSError):
+    """An output could not be written; what was at its place before is as it was."""
+
+
+class OutputExists(OutputError, FileExistsError):
+    """The output exists already."""
 
 
 class InputError(SafeloadError, OSError):

@@ -54,6 +54,8 @@ class Limits(NamedTuple):
     findings: int = 1_000
     # The safetensors library's own cap on a header.
     header_bytes: int = 100_000_000
+    # The text of the tree in or beside a safetensors file: 10,000 tensors of an optimizer take 3 MB.
+    tree_bytes: int = 256 << 20
 
     @classmethod
     def parse(cls, settings: tuple[str, ...], start: Limits | None = None) -> Limits:

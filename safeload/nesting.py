@@ -13,7 +13,7 @@ from safeload.document import ArraySpec, Built, WrappedTensor
 from safeload.record import Record
 
 _CONTAINERS = (list, tuple, dict, set, frozenset)
-_HOLDERS = (Record, Built, ArraySpec, WrappedTensor)
+_HELD = (*_CONTAINERS, Record, Built, ArraySpec, WrappedTensor)
 _FLAT = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
 
 
@@ -71,6 +71,6 @@ def _holding(items: Iterable[object]) -> list[object]:
         inner = item
         while isinstance(inner, Cell):
             inner = inner.value
-        if isinstance(inner, _CONTAINERS) or isinstance(inner, _HOLDERS):
+        if isinstance(inner, _HELD):
             found.append(inner)
     return found

@@ -6,6 +6,7 @@ Knows no format, no opcode and no name, and computes no verdict.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from safeload.cell import UNSET
@@ -130,6 +131,8 @@ class _Reader:
         except (Malformed, LimitExceeded) as error:
             whole = False
             self._broken(error, self.prefix, None, error.offset)
+        if self.layout.metadata and self.container.name == "safetensors":
+            self._tree()
         self._settle()
         root: object = self.root
         if self.layout.root == "dict" or (root is UNSET and self.tensors):
@@ -176,22 +179,8 @@ class _Reader:
             self._broken(error, member, index, None if error.offset is None else error.offset + origin - part.base)
         tally.opcodes += program.opcodes
         view = View(program, member, index, part.base - origin)
-        context = self._context(part, program, view)
         objects = {key: named_object(o) for key, o in part.objects.items()} if part.naming is Naming.OBJECTS else None
-        judge = Judge(tally.policy, context, view, objects if part.naming is not Naming.NOTHING else {})
-        judge.run()
-        for finding in judge.findings:
-            tally.add(finding)
-        self._remarks(program, view)
-        if nesting(program.value, tally.limits.depth) > tally.limits.depth:
-            self._broken(
-                LimitExceeded(f"containers are nested more than {tally.limits.depth} deep", limit="depth"),
-                member,
-                index,
-                None,
-            )
-        if context.deferred:
-            self.deferred.append((context, view))
+        context = self._judge(view, objects if part.naming is not Naming.NOTHING else {})
         if part.main:
             self.root = program.value if whole else UNSET
         else:
@@ -201,7 +190,38 @@ class _Reader:
         value = plain(program.value) if not part.main or type(program.value) is int else None
         return Answer(end, value, program.value, context.storages)
 
-    def _context(self, part: Pickle, program: Program, view: View) -> Context:
+    def _judge(self, view: View, objects: Mapping[object, object] | None) -> Context:
+        """Judge a program, and note what the judge, the machine and its nesting give to report."""
+        limits, program = self.tally.limits, view.program
+        context = self._context(program, view)
+        judge = Judge(self.tally.policy, context, view, objects)
+        judge.run()
+        for finding in judge.findings:
+            self.tally.add(finding)
+        self._remarks(program, view)
+        if nesting(program.value, limits.depth) > limits.depth:
+            error = LimitExceeded(f"containers are nested more than {limits.depth} deep", limit="depth")
+            self._broken(error, view.member, view.stream, None)
+        if context.deferred:
+            self.deferred.append((context, view))
+        return context
+
+    def _tree(self) -> None:
+        """The nested object that a tree describes, judged like any program, in place of the tensors by name."""
+        from safeload.treed import treed
+
+        index = self.tally.streams
+        given = treed(self.source, self.layout, self.tensors, self.tally.limits, self.prefix, index)
+        for finding in given.findings:
+            self.tally.add(finding)
+        if given.view is not None:
+            self.tally.streams += 1
+            self.tally.opcodes += given.view.program.opcodes
+            self._judge(given.view, given.objects)
+            self.root = given.view.program.value
+            self.layout = self.layout._replace(root="stream")
+
+    def _context(self, program: Program, view: View) -> Context:
         known = self.known
         return Context(
             limits=self.tally.limits,

@@ -35,11 +35,12 @@ _CHUNK = 1 << 20
 
 
 class Unpickler:
-    """`pickle.Unpickler`'s shape: made over a file, `load()` gives the next object.
+    """`pickle.Unpickler`'s shape: made over a file, `load()` gives the next object, once.
 
-    Each load is judged alone: a pickle that refers to the memo of the one before it is refused. Overriding find_class,
-    persistent_load or a dispatch table is a TypeError: nothing of the kind is ever called, so a subclass that counts on
-    it would be wrong about what it gets.
+    pickle's own goes on with the memo of the pickle before, and a second pickle that was written that way, read alone,
+    would give other objects without any sign of it: so a second `load()` is a UsageError, and for the next pickle there
+    is a new Unpickler, or the function `load`. Overriding find_class, persistent_load or a dispatch table is a
+    TypeError: nothing of the kind is ever called, and a subclass that counts on it would be wrong about what it gets.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Unpickler:
     ) -> None:
         _no_more(errors, buffers)
         self._file = file
+        self._done = False
         self._options: dict[str, Any] = {
             "encoding": encoding, "unvetted": unvetted, "trust": trust, "policy": policy, "limits": limits or Limits()
         }  # fmt: skip
@@ -74,6 +76,9 @@ class Unpickler:
 
     def load(self) -> Any:
         """The next object. See the function `load`."""
+        if self._done:
+            raise UsageError("an Unpickler of safeload reads one pickle: make a new one, or call load(), for the next")
+        self._done = True
         return _next(self._file, **self._options)
 
 

@@ -37,9 +37,19 @@ def scan(f: Any, *, policy: Policy | None = None, limits: Limits | None = None) 
     """
     source = open_source(f)
     try:
-        return scan_source(source, policy=policy or Policy.default(), limits=limits or Limits()).report
+        return report_on(source, policy=policy or Policy.default(), limits=limits or Limits())
     finally:
         source.close()
+
+
+def report_on(source: Source, *, policy: Policy, limits: Limits, explicit: bool = True) -> Report:
+    """The report of `scan_source`, without the Document."""
+    # The Document goes before collection is on again: the first one would walk through all of it and free nothing.
+    pause()
+    try:
+        return scan_source(source, policy=policy, limits=limits, explicit=explicit).report
+    finally:
+        resume()
 
 
 def scan_source(

@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("policy",),
     ("vetted",),
     ("checks", "tree", "modules"),
-    ("declared", "judging", "reading", "scanner", "streams"),
+    ("declared", "judging", "reading", "scanner", "streams", "treed"),
     ("loading", "converting"),
     ("saving", "restricted", "integrations", "fleet", "workers"),
     ("cli",),

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
-from safeload.cli.ending import INTERRUPTED, UNFINISHED, complain, leave, lost_output
+from safeload.cli.ending import INTERRUPTED, UNFINISHED, complain, end_process, leave, lost_output
 from safeload.errors import InputError, SafeloadError
 
 # Command, the file that holds it under the same name, and its line in `safeload --help`.
@@ -117,5 +117,8 @@ def main() -> NoReturn:
 
     # What is made while a command starts stays: collections would find nothing and take a tenth of the start.
     gc.set_threshold(50_000)
-    app.main()
+    try:
+        app.main()
+    except SystemExit as done:
+        end_process(done.code)
     raise AssertionError("app.main exits")

@@ -27,6 +27,23 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
+def end_process(code: object) -> NoReturn:
+    """Ends the process of a command at once, with the code of a SystemExit.
+
+    Taking an interpreter apart, object by object, costs 12 ms: more than judging a file. Nothing is left to be done,
+    once output is written: files and workers were closed by their `with`.
+    """
+    if not isinstance(code, int):
+        sys.exit(0 if code is None else str(code))
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            sys.exit(code)
+    os._exit(code)
+
+
 def lost_output(error: OSError) -> None:
     """Says that standard output cannot be written, unless its reader went away, and gives it up."""
     _silence()

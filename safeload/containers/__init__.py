@@ -18,6 +18,7 @@ from safeload.containers.torch_tar import TorchTar
 from safeload.containers.torch_zip import TorchZip
 from safeload.containers.torchscript import TorchScript
 from safeload.containers.unrecognised import NOT_A_MODEL, Unrecognised
+from safeload.containers.zip_flavour import FLAVOURS, flavour
 from safeload.containers.zip_sequence import ZipSequence
 from safeload.source import Source
 
@@ -46,5 +47,11 @@ def recognise(source: Source) -> tuple[Container, ...]:
     More than one means that two programs may read two files here: the first is what torch would take, and a verdict has
     to hold for each.
     """
-    found = tuple(container for container in CONTAINERS if container.recognise(source))
+    # The five readers of zips are told apart by one look at the directory, which may hold a million names.
+    zip_reader = flavour(source)
+    found = tuple(
+        container
+        for container in CONTAINERS
+        if (container.name == zip_reader if container.name in FLAVOURS else container.recognise(source))
+    )
     return found or (Unrecognised(),)

@@ -90,7 +90,7 @@ def _central(source: Source, limits: Limits, end: End, notes: Notes) -> tuple[li
     data = source.read(end.directory, end.size)
     entries: list[Entry] = []
     raws: list[bytes] = []
-    unpack, make = _CENTRAL.unpack_from, Entry._make
+    unpack = _CENTRAL.unpack_from
     at, last, shift = 0, len(data) - _CENTRAL.size, end.shift
     while at <= last:
         mark, flags, method, crc, length, size, names, extra, note, disk, external, header = unpack(data, at)
@@ -100,7 +100,7 @@ def _central(source: Source, limits: Limits, end: End, notes: Notes) -> tuple[li
         stop = start + names
         at = stop + extra + note
         raw = data[start:stop]
-        entry = make((raw.decode("latin-1"), method, flags, crc, length, size, header + shift, -1))
+        entry = Entry(raw.decode("latin-1"), method, flags, crc, length, size, header + shift, -1)
         if extra or disk or external or method or length != size or flags & ~_PLAIN_FLAGS or _FULL in (size, header):
             entry = check_central(entry, data[stop : stop + extra], (external, disk), shift, notes)
         entries.append(entry)
@@ -165,13 +165,13 @@ def _place(source: Source, entries: list[Entry], raws: list[bytes], stop: int, n
         notes.add("zip-order", "the directory lists the members in another order than they have in the file")
         order = sorted(order, key=headers.__getitem__)
     placed: list[Entry | None] = [None] * len(entries)
-    read, lengths, make = source.read, _LENGTHS.unpack_from, Entry._make
+    read, lengths = source.read, _LENGTHS.unpack_from
     previous: Entry | None = None
     expected = b""
     done = min(headers, default=stop)
     for index in order:
         entry, raw = entries[index], raws[index]
-        name, method, flags, crc, length, size, header, _ = entry
+        name, flags, length, header = entry.name, entry.flags, entry.length, entry.header
         need = _LOCAL_SIZE + len(raw)
         if header + need > stop:
             notes.add("zip-out-of-bounds", "the member begins behind the directory", member=name, offset=header)
@@ -184,7 +184,7 @@ def _place(source: Source, entries: list[Entry], raws: list[bytes], stop: int, n
             check_gap(previous, gap, head[:near] if near == gap else None, done, notes)
         if near:
             head = head[near:]
-        plain = flags == _PLAIN_FLAGS and not method and head.startswith(_TORCH_LOCAL) and head.endswith(raw)
+        plain = flags == _PLAIN_FLAGS and not entry.method and head.startswith(_TORCH_LOCAL) and head.endswith(raw)
         names, extra = lengths(head, 26)
         if not (plain and names == len(raw)) and not check_local(source, head, entry, raw, notes):
             continue
@@ -192,7 +192,7 @@ def _place(source: Source, entries: list[Entry], raws: list[bytes], stop: int, n
         if data + length > stop:
             notes.add("zip-out-of-bounds", "the member runs into the directory", member=name, offset=header)
             continue
-        placed[index] = previous = make((name, method, flags, crc, length, size, header, data))
+        placed[index] = previous = Entry(name, entry.method, flags, entry.crc, length, entry.size, header, data)
         done = data + length
         expected = _expected_descriptor(previous) if flags & DESCRIPTOR else b""
     if previous is not None:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from typing import NamedTuple
+from typing import Final
 
 from safeload.containers.zip_end import LOCAL
 from safeload.containers.zip_rules import Notes
+from safeload.document import Leaf
 from safeload.source import Source
 
 STORED, DEFLATED = 0, 8
@@ -30,18 +31,22 @@ _DOTTED = r"//|(?:^|/)\.(?:/|$)"
 _DESCRIPTORS = {12: "<III", 16: "<4xIII", 20: "<IQQ", 24: "<4xIQQ"}
 
 
-# A NamedTuple and not a dataclass: 30,000 of them are made from the columns of a directory, and this is 5 times faster.
-class Entry(NamedTuple):
+class Entry(Leaf):
     """One member. Offsets are absolute; `length` bytes lie at `data` in the file and inflate to `size`."""
 
-    name: str
-    method: int
-    flags: int
-    crc: int
-    length: int
-    size: int
-    header: int
-    data: int
+    __slots__ = ("name", "method", "flags", "crc", "length", "size", "header", "data")
+
+    def __init__(
+        self, name: str, method: int, flags: int, crc: int, length: int, size: int, header: int, data: int
+    ) -> None:
+        self.name: Final = name
+        self.method: Final = method
+        self.flags: Final = flags
+        self.crc: Final = crc
+        self.length: Final = length
+        self.size: Final = size
+        self.header: Final = header
+        self.data: Final = data
 
     @property
     def is_folder(self) -> bool:
@@ -119,7 +124,7 @@ def _extras(entry: Entry, extra: bytes, shift: int, notes: Notes) -> Entry:
         return entry
     values = iter(struct.unpack_from(f"<{wanted}Q", wide))
     size, length, header = (next(values) if v == _FULL else v for v in (entry.size, entry.length, header))
-    return entry._replace(size=size, length=length, header=header + shift)
+    return entry.but(size=size, length=length, header=header + shift)
 
 
 def _same_name(field: bytes, name: str) -> bool:
@@ -156,7 +161,7 @@ def check_name(entry: Entry, raw: bytes, notes: Notes) -> Entry:
         note("zip-name-traversal", "the name leads out of the folder in which the archive is unpacked")
     if name.endswith("/") and entry.size:
         note("zip-directory-entry", f"the member has the name of a folder and holds {entry.size} bytes")
-    return entry._replace(name=name)
+    return entry.but(name=name)
 
 
 def check_local(source: Source, head: bytes, entry: Entry, raw: bytes, notes: Notes) -> bool:

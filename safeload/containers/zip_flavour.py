@@ -15,6 +15,7 @@ from safeload.errors import InputError, Malformed
 from safeload.source import Source
 
 TORCH, SCRIPT, NPZ, SEQUENCE, OTHER = "torch-zip", "torchscript", "npz", "zip-sequence", "zip"
+FLAVOURS = frozenset({TORCH, SCRIPT, NPZ, SEQUENCE, OTHER})
 
 # A directory is looked at up to here; a file with a larger one is read by what its first members are.
 _MOST = 256 << 20

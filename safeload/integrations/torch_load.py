@@ -152,9 +152,10 @@ def _look_at(pickle_module: Any) -> None:
         return
     name = next((name for name in _STANDARD if sys.modules.get(name) is pickle_module), None)
     if name is None:
+        given = getattr(pickle_module, "__name__", pickle_module)
         raise WrongArgument(
-            f"pickle_module={getattr(pickle_module, '__name__', pickle_module)!r} is not taken while safeload.protect() "
-            "is in force: no module unpickles anything then. Leave it out"
+            f"pickle_module={given!r} is not taken while safeload.protect() is in force: no module unpickles anything "
+            "then. Leave it out"
         )
     with _lock:
         first = name not in _noted
@@ -192,8 +193,8 @@ def _take_back(protection: Protection) -> None:
                 left.append(f"{module.__name__}.load")
     if left:
         warnings.warn(
-            f"{' and '.join(sorted(set(left)))} was replaced by somebody else after safeload.protect(): theirs was left "
-            "in place, and no load is guarded any more",
+            f"{' and '.join(sorted(set(left)))} was replaced by somebody else after safeload.protect(): theirs was "
+            "left in place, and no load is guarded any more",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -5,6 +5,7 @@ Every recipe was checked by `vetted/numpy_*.py`; nothing here takes a name from 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,8 @@ def array(spec: ArraySpec, storage: Callable[[StorageSpec], bytes]) -> Any:
     if dtype.hasobject:
         # SECURITY: an object dtype over raw bytes would read pointers out of the file.
         raise LoadFailed("a structured dtype with object fields is not built from bytes")
+    if dtype.kind == "U" and data and np.frombuffer(data, f"{dtype.byteorder}u4").max() > sys.maxunicode:
+        raise LoadFailed("a text in an array holds what is no character: reading it would fail inside numpy")
     flat = np.frombuffer(bytearray(data), dtype=dtype) if data else np.empty(0, dtype=dtype)
     if dtype.itemsize == 0:
         flat = np.empty(int(np.prod(spec.shape, dtype=object)) if spec.shape else 1, dtype=dtype)

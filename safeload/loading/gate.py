@@ -18,6 +18,7 @@ UNVETTED = ("refuse", "record")
 """What a caller may say of classes outside the table."""
 
 _NAMED = frozenset({"known-class", "unknown-global"})
+_LIMITS = frozenset({"limit-reached", "tensor-expansion", "zip-limit"})
 _SHOWN = 8
 
 
@@ -79,6 +80,8 @@ def _ways(report: Report, listed: list[Finding], narrowed: bool) -> Iterable[str
             shown = ", ".join(f"'{_text(name)}'" for name in names)
             yield f"trust=[{shown}] rebuilds those classes, if you know and import them yourself"
     elif report.verdict is Verdict.UNJUDGED:
+        if any(f.rule in _LIMITS for f in listed):
+            yield "raise the limit named above if you trust the size: limits=safeload.Limits(NAME=VALUE)"
         yield "download the file again, or ask its author to save it with current tools, as safetensors if possible"
     else:
         yield "do not load it with anything else; ask its author for a safetensors file"

@@ -5,7 +5,6 @@ There is one path and no fallback: nothing here calls an unpickler, and `engine=
 
 from __future__ import annotations
 
-import gc
 import inspect
 import io
 import os
@@ -23,6 +22,7 @@ from safeload.loading.placement import CallersError, MapLocation, Placement, own
 from safeload.loading.rebuild import Rebuild
 from safeload.loading.storages import Storages
 from safeload.loading.trust import Trust
+from safeload.machine.pause import pause, resume
 from safeload.policy import Policy
 from safeload.scanner import Scan
 from safeload.source import Source
@@ -88,6 +88,15 @@ def restore(f: Any, map_location: MapLocation, *, mmap: bool | None, engine: str
     """What `load` and all that stand for it do: judge, then refuse or build. See `load`."""
     if engine not in ENGINES:
         raise UsageError(f"engine must be 'safeload' or 'torch', not {engine!r}")
+    # Off until the Document is gone: a collection in between would walk all of it and find nothing.
+    pause()
+    try:
+        return _restore(f, map_location, mmap=mmap, engine=engine, terms=terms)
+    finally:
+        resume()
+
+
+def _restore(f: Any, map_location: MapLocation, *, mmap: bool | None, engine: str, terms: Terms) -> Any:
     placement = Placement(map_location)
     with closing(judge(f, terms, private=engine == "torch", mapped=bool(mmap))) as judged:
         if engine == "torch":
@@ -98,14 +107,12 @@ def restore(f: Any, map_location: MapLocation, *, mmap: bool | None, engine: str
 def rebuild(document: Document, placement: Placement, trust: Trust, *, use_mmap: bool | None) -> Any:
     """The objects of an admitted Document. Collection is off meanwhile: a build keeps all that it makes."""
     storages = Storages(document, placement, use_mmap=use_mmap)
-    was_on = gc.isenabled()
-    gc.disable()
+    pause()
     try:
         with own_errors():
             return Rebuild(document, storages, placement, trust).build(document.root)
     finally:
-        if was_on:
-            gc.enable()
+        resume()
 
 
 def python2_encoding(arguments: dict[str, Any]) -> str | None:

@@ -36,7 +36,9 @@ def own_errors() -> Iterator[None]:
     except SafeloadError:
         raise
     except Exception as error:
-        raise LoadFailed(f"what the file describes could not be built: {type(error).__name__}: {error}") from error
+        # torch appends pages of its dispatch table.
+        reason = (str(error).splitlines() or [""])[0][:400]
+        raise LoadFailed(f"what the file describes could not be built: {type(error).__name__}: {reason}") from error
 
 
 class Placement:
@@ -65,6 +67,14 @@ class Placement:
         """The one device everything goes to, None when it depends on the storage."""
         return self._fixed
 
+    def stays(self, location: str) -> bool:
+        """Whether `place` gives back what it gets for this tag, so that nobody need ask it."""
+        if self._call is not None or self._map is not None:
+            return False
+        if self._fixed is not None:
+            return self._fixed.type == "cpu"
+        return location == "cpu"
+
     def place(self, storage: torch.UntypedStorage, location: str) -> torch.UntypedStorage:
         """`storage` (on the CPU, with the file's tag `location`) where it belongs."""
         if self._call is not None:
@@ -73,7 +83,7 @@ class Placement:
             except Exception as error:
                 raise CallersError(error) from error
             if result is not None:
-                return _untyped(result)
+                return _untyped(result, storage.nbytes())
         if self._fixed is not None:
             return _moved(storage, self._fixed)
         if self._map is not None:
@@ -122,10 +132,11 @@ def _moved(storage: torch.UntypedStorage, device: torch.device) -> torch.Untyped
     return moved
 
 
-def _untyped(result: Any) -> torch.UntypedStorage:
-    if isinstance(result, torch.UntypedStorage):
-        return result
-    if isinstance(result, torch.storage.TypedStorage):
-        inner: torch.UntypedStorage = result._untyped_storage
-        return inner
-    raise UsageError(f"map_location must return a storage or None, not {type(result).__name__}")
+def _untyped(result: Any, least: int) -> torch.UntypedStorage:
+    inner = result._untyped_storage if isinstance(result, torch.storage.TypedStorage) else result
+    if not isinstance(inner, torch.UntypedStorage):
+        raise UsageError(f"map_location must return a storage or None, not {type(result).__name__}")
+    if inner.nbytes() < least:
+        # SECURITY: torch would grow it for the first tensor, with whatever its memory holds.
+        raise UsageError(f"map_location returned a storage of {inner.nbytes()} bytes for one of {least}")
+    return inner

@@ -9,7 +9,7 @@ be built is in `values`, `tensors` and `arrays`, and everything else stays a Rec
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from safeload.cell import UNSET, Cell
@@ -55,6 +55,12 @@ class Rebuild:
 
     def build(self, root: object) -> Any:
         """What a load returns for `root`. Raises Malformed for a tree that was not judged to its end."""
+        found = self._walk(root)
+        # Trusted objects take their state last, when nothing of it is a placeholder any more, enclosed files included.
+        self._trust.settle()
+        return found
+
+    def _walk(self, root: object) -> Any:
         later = self._later
         later.append(root)
         while later:
@@ -64,7 +70,6 @@ class Rebuild:
         for step in self._fills:
             step()
         self._fills.clear()
-        self._trust.settle()
         return self._of(root)
 
     def _visit(self, root: object) -> None:
@@ -122,23 +127,35 @@ class Rebuild:
 
             self._after(cell, finish, value)
 
+    def _soon(self, children: Iterable[object]) -> None:
+        """Have `children` made: strided tensors, which are most of them, now, and the others in their turn."""
+        made = self._made
+        for child in children:
+            if type(child) in _SCALARS:
+                continue
+            spec = child.value if isinstance(child, Cell) else None
+            if type(spec) is not TensorSpec:
+                self._later.append(child)
+            elif id(child) not in made:
+                made[id(child)] = self._tensors.strided(spec)
+
     def _list(self, node: list[object]) -> None:
         self._made[id(node)] = node
         if not _plain(node):
-            self._later.extend(node)
+            self._soon(node)
             self._fills.append(lambda: _fill_list(node, self._of))
 
     def _dict(self, node: dict[object, object]) -> None:
         self._made[id(node)] = node
         if not (_plain(node) and _plain(node.values())):
-            self._later.extend(node)
-            self._later.extend(node.values())
+            self._soon(node)
+            self._soon(node.values())
             self._fills.append(lambda: _fill_dict(node, self._of))
 
     def _set(self, node: set[object]) -> None:
         self._made[id(node)] = node
         if not _plain(node):
-            self._later.extend(node)
+            self._soon(node)
             self._fills.append(lambda: _fill_set(node, self._of))
 
     def _frozen(self, node: tuple[object, ...] | frozenset[object]) -> None:
@@ -189,10 +206,10 @@ class Rebuild:
         target = self._made[id(node)] = EMPTY[node.kind](node, self._of)
         items = node.items
         if isinstance(items, dict):
-            self._later.extend(items)
-            self._later.extend(items.values())
+            self._soon(items)
+            self._soon(items.values())
         elif items:
-            self._later.extend(items)
+            self._soon(items)
         if node.state:
             self._later.extend(node.state.values())
         size = len(items) if isinstance(items, dict) else None
@@ -245,7 +262,7 @@ class Rebuild:
     def _enclosed(self, node: Enclosed) -> None:
         # As deep as files lie in files, which limits.nesting bounds.
         inner = Rebuild(node.document, self._storages.within(node.document), self._placement, self._trust)
-        self._made[id(node)] = inner.build(node.document.root)
+        self._made[id(node)] = inner._walk(node.document.root)
 
     def _record(self, node: Record) -> None:
         target = self._trust.shell(node)
@@ -300,7 +317,8 @@ def _fill_list(node: list[object], of: Callable[[object], Any]) -> None:
 def _fill_dict(node: dict[object, object], of: Callable[[object], Any]) -> None:
     if _plain(node):
         for key, value in node.items():
-            node[key] = of(value)
+            if type(value) not in _SCALARS:
+                node[key] = of(value)
         return
     keys = distinguishable([of(key) for key in node])
     pairs = list(zip(keys, map(of, node.values()), strict=True))

@@ -57,8 +57,8 @@ def _range(part: slice, size: int) -> tuple[int, int, int]:
 
 def _position(part: Any, size: int) -> int:
     try:
-        # A bool is a mask to torch, not a number.
-        number = None if isinstance(part, bool) else whole_number(part)
+        # To torch a bool is a mask, and a tensor with one element an index that keeps its dimension.
+        number = None if isinstance(part, bool) or getattr(part, "shape", ()) else whole_number(part)
     except TypeError:
         number = None
     if number is None:

@@ -44,9 +44,13 @@ class Tensors:
             return torch.empty_strided(
                 spec.shape, spec.stride, dtype=dtype, device="meta", requires_grad=spec.requires_grad
             )
-        storage = self._storages.get(spec.storage)
-        tensor = torch.empty(_EMPTY, dtype=dtype, device=storage.device)
-        tensor.set_(storage, spec.offset, spec.shape, spec.stride)
+        tensor = self._storages.first(spec.storage, dtype)
+        if tensor is None:
+            storage = self._storages.get(spec.storage)
+            tensor = torch.empty(_EMPTY, dtype=dtype, device=storage.device)
+            tensor.set_(storage, spec.offset, spec.shape, spec.stride)
+        else:
+            tensor.as_strided_(spec.shape, spec.stride, spec.offset)
         if spec.conj:
             torch._C._set_conj(tensor, True)
         if spec.neg:
@@ -86,7 +90,7 @@ class Tensors:
         indices = [_private(data, part, values.device) for data, part in zip(spec.checked, spec.indices, strict=True)]
         if spec.layout == "torch.sparse_coo":
             tensor = torch.sparse_coo_tensor(
-                indices[0], values, spec.shape, is_coalesced=spec.coalesced, check_invariants=True
+                indices[0], values, spec.shape, is_coalesced=spec.coalesced, check_invariants=not values.is_meta
             )
         else:
             tensor = torch.sparse_compressed_tensor(

@@ -12,7 +12,7 @@ from typing import Any
 
 from safeload.cell import Cell
 from safeload.document import ArraySpec, Built, Enclosed, Symbol, resolve
-from safeload.errors import LimitExceeded
+from safeload.errors import LimitExceeded, NotConvertible
 from safeload.limits import Limits
 from safeload.record import Record
 
@@ -22,16 +22,23 @@ ROOT = "tensor"
 # Characters of all names together, for each name allowed: real ones have fewer than 100.
 _NAME_LENGTH = 256
 _SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
+_KEYS = frozenset({str, int})
 _LONG_NUMBER = 1000
+_NO_PART = object()
 
 
-def named_leaves(root: object, wanted: Callable[[object], bool], limits: Limits) -> dict[str, Any]:
+def named_leaves(
+    root: object, wanted: Callable[[object], bool], limits: Limits, *, strict: bool = False
+) -> dict[str, Any]:
     """Name -> what stands there (cells resolved), for each place below `root` where `wanted` says True.
 
     In the order of the file, dicts by insertion. Followed are dicts, lists, tuples, what vetted containers hold,
     attributes of Records and of Namespaces, elements of object arrays and enclosed files; sets are not, because their
     elements have no place. A container is entered once on each path, and never inside itself. When two places
     would have one name ({"a.b": x, "a": {"b": y}}), the later one gets "~2", "~3"... appended.
+
+    `strict` refuses that, and keys on the way that are neither text nor whole numbers, with NotConvertible: for names
+    that others will rely on.
 
     Raises LimitExceeded (`names`) when there are more names than `limits` allow; containers in which nothing wanted
     lies are not walked, so only what would be listed counts.
@@ -52,7 +59,7 @@ def named_leaves(root: object, wanted: Callable[[object], bool], limits: Limits)
             found = kept[id(node)] = [(part, c) for part, c in children if id(c) in worth or wanted(c)]
         return iter(found)
 
-    names = _Names(limits)
+    names = _Names(limits, strict)
     above = {id(root)}
     todo: list[tuple[object, str, Iterator[tuple[object, object]]]] = [(root, "", below(root))]
     while todo:
@@ -60,13 +67,15 @@ def named_leaves(root: object, wanted: Callable[[object], bool], limits: Limits)
         for part, child in rest:
             if id(child) in above:
                 continue
-            name = prefix if part is None else f"{prefix}{_text(part)}"
+            if strict and type(part) not in _KEYS and part is not _NO_PART:
+                raise NotConvertible(_no_key(part, prefix))
+            name = prefix if part is _NO_PART else f"{prefix}{_text(part)}"
             if id(child) not in worth:
                 names.add(name, child)
                 continue
             names.passed(name)
             above.add(id(child))
-            todo.append((child, name if part is None else f"{name}.", below(child)))
+            todo.append((child, name if part is _NO_PART else f"{name}.", below(child)))
             break
         else:
             above.discard(id(node))
@@ -77,8 +86,9 @@ def named_leaves(root: object, wanted: Callable[[object], bool], limits: Limits)
 class _Names:
     """What was named so far. Counts places and the text of their names, so that no structure multiplies without end."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, strict: bool) -> None:
         self.found: dict[str, Any] = {}
+        self._strict = strict
         self._again: dict[str, int] = {}
         self._most = self._left = limits.names
         self._letters = limits.names * _NAME_LENGTH
@@ -87,6 +97,8 @@ class _Names:
         """Put `leaf` under `name`, or under `name~2`, `name~3`... when it is taken."""
         free = name
         while free in self.found:
+            if self._strict:
+                raise NotConvertible(f"two places of the file have the name {ascii(name[-200:])}: rename one of them")
             number = self._again[name] = self._again.get(name, 1) + 1
             free = f"{name}~{number}"
         self.passed(free)
@@ -134,7 +146,7 @@ def _leading(root: object, wanted: Callable[[object], bool]) -> set[int]:
 
 
 def _children(node: object) -> Iterator[tuple[object, object]]:
-    """(part of the path, child) for everything that stands in `node`; None for a part that adds nothing to the name."""
+    """(part of the path, child) for all that stands in `node`; _NO_PART adds nothing to the name."""
     if isinstance(node, dict):
         yield from node.items()
     elif isinstance(node, list | tuple):
@@ -149,7 +161,7 @@ def _children(node: object) -> Iterator[tuple[object, object]]:
     elif isinstance(node, ArraySpec) and node.objects is not None:
         yield from enumerate(node.objects)
     elif isinstance(node, Enclosed):
-        yield None, node.document.root
+        yield _NO_PART, node.document.root
 
 
 def _record(node: Record) -> Iterator[tuple[object, object]]:
@@ -187,6 +199,13 @@ def _items(items: object) -> Iterator[tuple[object, object]]:
                 yield resolve(item[0]), item[1]
             else:
                 yield index, item
+
+
+def _no_key(part: object, prefix: str) -> str:
+    return (
+        f"a tensor stands under the key {ascii(_text(part))[:200]} ({type(resolve(part)).__name__}) at "
+        f"{ascii(prefix[-200:-1]) if prefix else 'the root'}: only text and whole numbers make a name"
+    )
 
 
 def _text(part: object) -> str:

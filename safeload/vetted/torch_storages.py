@@ -61,6 +61,11 @@ def persistent_value(node: Persistent, ctx: Context) -> object:
     raise _bad('a persistent id must be ("storage", type, key, location, numel)')
 
 
+def is_location(tag: str) -> bool:
+    """Whether `tag` is a device tag that torch writes beside a storage."""
+    return tag == "cpu" or re.fullmatch(_LOCATION, tag) is not None
+
+
 def _storage(pid: tuple[object, ...], node: Persistent, ctx: Context) -> StorageValue:
     legacy = ctx.extents is None
     # Old TorchScript writers add an empty sixth element.
@@ -73,7 +78,7 @@ def _storage(pid: tuple[object, ...], node: Persistent, ctx: Context) -> Storage
     key, location, numel = _text(pid[2]), _text(pid[3]), pid[4]
     if key is None or len(key) > _KEY_DIGITS or not (key.isascii() and key.isdecimal()):
         raise _bad("the key in a storage id is not a decimal number")
-    if location is None or (location != "cpu" and re.fullmatch(_LOCATION, location) is None):
+    if location is None or not is_location(location):
         raise _unjudged("the device tag in a storage id is not one that torch writes", "persistent-id")
     if type(numel) is not int or not 0 <= numel < _HUGE:
         raise _bad("the element count in a storage id is not a size")

@@ -173,8 +173,8 @@ def dtype_of(value: object) -> str:
             leaf.buffer if isinstance(leaf, NestedTensorSpec) else leaf.data
         )  # fmt: skip
         leaf = resolve(inner)
-    if isinstance(leaf, Built):
-        # torch.from_numpy: (array, dtype, requires_grad).
+    if isinstance(leaf, Built) and leaf.kind == "torch.from_numpy":
+        # (array, dtype, requires_grad)
         return str(leaf.args[1])
     return leaf.dtype if isinstance(leaf, TensorSpec) else "float32"
 

@@ -32,14 +32,13 @@ class Settings(NamedTuple):
 def judge(target: Target, settings: Settings) -> Report:
     """The report of one target, judged in this process. "-" is standard input. Raises what scanning it raises."""
     from safeload.inputs import open_source
-    from safeload.scanner import scan_source
+    from safeload.scanner import report_on
 
     source = open_source(standard_input(), name="-") if target.path == "-" else open_source(target.path)
     try:
-        scan = scan_source(source, policy=settings.policy, limits=settings.limits, explicit=target.explicit)
+        return report_on(source, policy=settings.policy, limits=settings.limits, explicit=target.explicit)
     finally:
         source.close()
-    return scan.report
 
 
 def attempt(target: Target, settings: Settings, judge: Judge = judge) -> Report:

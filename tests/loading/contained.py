@@ -6,7 +6,9 @@ object. A process that dies of a signal or hangs is an Outcome too.
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
+import pkgutil
 import resource
 import sys
 import tempfile
@@ -21,8 +23,13 @@ MEMORY = 1 << 30
 
 SECONDS = 30
 
-_EFFECTS = ("exec", "compile", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "subprocess.Popen",
+_EFFECTS = ("exec", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "subprocess.Popen",
             "socket.connect", "ctypes.dlopen", "os.remove", "os.rename", "os.mkdir", "shutil.rmtree")  # fmt: skip
+
+
+_USED = tuple(f"safeload.{part}" for part in (
+    "checks", "containers", "inputs", "loading.arrays", "loading.load", "loading.numpy", "machine", "policy", "vetted",
+))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class Outcome:
 def outcome(data: bytes, options: dict[str, Any] | None = None, *, path: str = "", memory: int = MEMORY) -> Outcome:
     """What `safeload.load` makes of `data`, given as a file called `path` ("" for bytes)."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "numpy", "safeload.loading", "tests.loading.contained"])
+    context.set_forkserver_preload(["tests.loading.preloaded"])
     ours, theirs = context.Pipe(duplex=False)
     with tempfile.TemporaryDirectory() as folder:
         given: Any = data
@@ -83,21 +90,22 @@ def _load(answer: Connection, given: Any, options: dict[str, Any], memory: int) 
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    # What safeload imports on first use, it imports now.
+    import_all()
     safeload.load(b"\x80\x02N.")
-    import safeload.loading.arrays
-    import safeload.loading.numpy_names  # noqa: F401
-
     effects = _watch()
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + memory
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         value = safeload.load(given, **options)
-        text = _text(value)
-        found = Outcome("", value=text)
+        seen = tuple(effects)
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+        found = Outcome("", value=_text(value))
     except BaseException as error:
+        seen = tuple(effects)
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
         report = getattr(error, "report", None)
         found = Outcome(
             type(error).__name__,
@@ -106,9 +114,18 @@ def _load(answer: Connection, given: Any, options: dict[str, Any], memory: int) 
             () if report is None else tuple(sorted({f.rule for f in report.findings if f.verdict != "clean"})),
             message=str(error),
         )
-    seen = tuple(effects)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     answer.send(Outcome(**{**vars(found), "effects": seen, "grown": grown}))
+
+
+def import_all() -> None:
+    """Import what safeload imports on first use, so that what a load imports besides is the file's doing."""
+    import safeload
+
+    b"".decode("cp437")  # the codec of old zips
+    for module in pkgutil.walk_packages(safeload.__path__, "safeload."):
+        if module.name.startswith(_USED):
+            importlib.import_module(module.name)
 
 
 def _text(value: Any) -> str:
@@ -117,7 +134,8 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{k!r}: {_text(v)}" for k, v in value.items()) + "}"
     if isinstance(value, torch.Tensor):
-        held = value.tolist() if value.layout == torch.strided and value.numel() < 100 and not value.is_meta else ""
+        small = value.layout == torch.strided and max(value.shape, default=0) < 100 and not value.is_meta
+        held = value.tolist() if small else ""
         return f"{value.device} {str(value.dtype)[6:]} {tuple(value.shape)} {held}"
     return repr(value)[:200]
 

@@ -11,8 +11,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from samples.assemble import (
-    BUILD, MARK, ONES, ORDERED_DICT, POP, PROTO2, STOP, Code, build, call, floats, get, longs, name, new, old_storage,
-    persistent, pickle, put, storage, tensor, value,
+    BUILD,
+    MARK,
+    ONES,
+    ORDERED_DICT,
+    POP,
+    PROTO2,
+    STOP,
+    Code,
+    build,
+    call,
+    floats,
+    get,
+    longs,
+    name,
+    new,
+    old_storage,
+    persistent,
+    pickle,
+    put,
+    storage,
+    tensor,
+    value,
 )  # fmt: skip
 from samples.files_of_torch import deflated, legacy, zip_around, zip_of
 from samples.memory import PARAMETER, STATE, UTILS, VALUES, doubled, indices, sparse
@@ -157,6 +177,7 @@ KEYS = (
     refused("deep-lists", PROTO2 + b"]" * 200_000 + b"a" * 199_999 + b".", *LIMIT),
     refused("deep-tuples", PROTO2 + b")" + b"\x85" * 200_000 + b".", *LIMIT),
 )
+
 
 class Zeros(Member):
     """A member of 2 GiB of zeros, in 2 MB of deflate."""

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
-import warnings
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +23,12 @@ from tests.loading.equality import difference
 from tests.loading.zoo import DTYPES, PLAIN, TENSORS, VALUES, of_dtype, ramp
 
 ZOO = {**TENSORS, **VALUES}
+pytestmark = pytest.mark.usefixtures("quiet")
 LEGACY = {"_use_new_zipfile_serialization": False}
 
 # torch 2.13 cannot read these back from its own legacy files: it asks an untyped storage for its dtype, or reads the
 # sizes of nested tensors before it has read their bytes.
 TORCH_CANNOT = {"dtypes", "nested", "storages"}
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def saved(item: Any, **options: Any) -> bytes:

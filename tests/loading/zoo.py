@@ -160,7 +160,7 @@ def containers() -> Any:
     ring["ring"] = (ring, [ring])
     held = collections.OrderedDict(x=ramp(2))
     held["self"] = held
-    return [loop, ring, held, (), ((),), {}, [], {1: "a", 2.5: "b", None: "c", (1, "x"): "d", b"k": 0, True: 1}]
+    return [loop, ring, held, (), ((),), {}, [], {1: "a", 2.5: "b", None: "c", (1, "x"): "d", b"k": 0, False: 1}]
 
 
 def optimizer() -> Any:
@@ -188,8 +188,8 @@ def optimizer() -> Any:
 TENSORS: dict[str, Callable[[], Any]] = {
     f.__name__: f
     for f in (
-        state_dict, kept_parameters, attributes, tied, bits, strides, dtypes, gradients, quantized, sparse, nested, meta,
-        storages, small, containers, optimizer,
+        state_dict, kept_parameters, attributes, tied, bits, strides, dtypes, gradients, quantized, sparse, nested,
+        meta, storages, small, containers, optimizer,
     )
 }  # fmt: skip
 
@@ -252,9 +252,10 @@ def collected() -> Any:
 def times() -> Any:
     zone = datetime.timezone(datetime.timedelta(hours=-3, minutes=30), "X")
     return [
-        datetime.datetime(2020, 2, 29, 12, 30, 1, 5, tzinfo=zone), datetime.datetime(1, 1, 1), datetime.date(9999, 12, 31),
-        datetime.time(23, 59, 59, 999999, fold=1), datetime.timedelta(-1, 5, 7), datetime.timezone.utc, zone,
-        datetime.datetime(2020, 10, 25, 2, 30, fold=1, tzinfo=datetime.timezone.utc), datetime.time(1, tzinfo=zone),
+        datetime.datetime(2020, 2, 29, 12, 30, 1, 5, tzinfo=zone), datetime.datetime(1, 1, 1),
+        datetime.date(9999, 12, 31),
+        datetime.time(23, 59, 59, 999999, fold=1), datetime.timedelta(-1, 5, 7), datetime.UTC, zone,
+        datetime.datetime(2020, 10, 25, 2, 30, fold=1, tzinfo=datetime.UTC), datetime.time(1, tzinfo=zone),
     ]  # fmt: skip
 
 

@@ -1,0 +1,140 @@
+"""What of a Document goes over when not all of it does: a module's state_dict, chosen names, other names.
+
+Gives a Document with another root over the same leaves, so that all that follows is the same as for a whole one. Reads
+no bytes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from safeload.converting.interface import Dropped, Options
+from safeload.converting.naming import is_tensor
+from safeload.document import Built, Document, Enclosed, resolve
+from safeload.errors import NotConvertible, UsageError
+from safeload.limits import Limits
+from safeload.modules import state_dict
+from safeload.modules.node import computed, is_module, mapping
+from safeload.tree.paths import named_leaves
+
+_ORDERED = "collections.OrderedDict"
+
+
+class Selection(NamedTuple):
+    """What is converted, and what of the file is not."""
+
+    document: Document
+    dropped: tuple[Dropped, ...] = ()
+
+
+def selected(document: Document, options: Options) -> Selection:
+    """`document` as `options` want it. Raises NotConvertible and UsageError for names that do not fit them."""
+    if options.records:
+        document = _with_root(document, _modules(document.root))
+    return _flat(document, options) if options.selects else Selection(document)
+
+
+def _with_root(document: Document, root: object) -> Document:
+    return Document(
+        root, document.source, document.storages, document.big_endian, document.container, document.metadata
+    )
+
+
+def _modules(root: object) -> object:
+    """The state_dict of a module, or a mapping with the modules in it replaced by theirs."""
+    root = resolve(root)
+    while isinstance(root, Enclosed):
+        root = resolve(root.document.root)
+    items = mapping(root)
+    if items is None or not any(_is_module(value) for value in items.values()):
+        return state_dict(root)
+    changed = {key: state_dict(value) if _is_module(value) else value for key, value in items.items()}
+    return Built(root.kind, root.args, changed, root.state) if isinstance(root, Built) else changed
+
+
+def _is_module(value: object) -> bool:
+    value = resolve(value)
+    return is_module(value) or computed(value) is not None
+
+
+def _flat(document: Document, options: Options) -> Selection:
+    """A flat state_dict of the tensors that are wanted, under the names that are wanted."""
+    limits = options.limits
+    found = named_leaves(document.root, is_tensor, limits, strict=True)
+    kept = {name: leaf for name, leaf in found.items() if _wanted(name, options.keys)}
+    if not kept:
+        shown = ", ".join(ascii(name) for name in list(found)[:5])
+        raise UsageError(f"no tensor matches {', '.join(map(ascii, options.keys))}; the first of {len(found)}: {shown}")
+    names = _renamed(list(kept), options)
+    items = dict(zip(names, kept.values(), strict=True))
+    metadata = _stripped(_metadata(document.root, limits), options)
+    state: dict[str, object] | None = {"_metadata": metadata} if metadata else None
+    dropped = [Dropped("tensor", name, reason="not selected") for name in found if name not in kept]
+    dropped.append(Dropped("value", "", reason="the tree around the selected tensors, and all in it that is no tensor"))
+    return Selection(_with_root(document, Built(_ORDERED, (), items, state)), tuple(dropped))
+
+
+def _wanted(name: str, globs: tuple[str, ...]) -> bool:
+    return not globs or any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _renamed(names: list[str], options: Options) -> list[str]:
+    """The new name of each of `names`."""
+    prefix = options.strip_prefix
+    missing = [name for name in names if not name.startswith(prefix)]
+    if missing:
+        raise NotConvertible(
+            f"the prefix {prefix!r} is not taken off: {len(missing)} of {len(names)} names do not have it, "
+            f"first {ascii(missing[0][:200])}; choose names with --keys first"
+        )
+    new = [name[len(prefix) :] for name in names]
+    unknown = [old for old in options.rename if old not in set(new)]
+    if unknown:
+        raise NotConvertible(f"there is no tensor {ascii(unknown[0][:200])} to be renamed")
+    new = [options.rename.get(name, name) for name in new]
+    seen: dict[str, str] = {}
+    for name, old in zip(new, names, strict=True):
+        if not name:
+            raise NotConvertible(f"nothing would be left of the name {ascii(old[:200])}")
+        if name in seen:
+            raise NotConvertible(f"{ascii(seen[name])} and {ascii(old)} would both be called {ascii(name)}")
+        seen[name] = old
+    return new
+
+
+def _metadata(root: object, limits: Limits) -> Iterator[tuple[str, object]]:
+    """(path of a module, what `_metadata` says of it) for each state_dict in the object."""
+    top = resolve(root)
+    if _versions(top):
+        states: Mapping[str, object] = {"": top}
+    else:
+        states = named_leaves(root, lambda value: bool(_versions(value)), limits)
+    for path, value in states.items():
+        for module, versions in _versions(value).items():
+            if type(module) is str:
+                yield ".".join(part for part in (path, module) if part), versions
+
+
+def _versions(value: object) -> Mapping[object, object]:
+    """The `_metadata` of a state_dict, empty when there is none."""
+    if isinstance(value, OrderedDict):
+        found = vars(value).get("_metadata")
+    elif isinstance(value, Built) and value.kind == _ORDERED and value.state:
+        found = value.state.get("_metadata")
+    else:
+        return {}
+    return mapping(found) or {}
+
+
+def _stripped(entries: Iterator[tuple[str, object]], options: Options) -> dict[str, object]:
+    prefix = options.strip_prefix
+    found: dict[str, object] = {}
+    for path, versions in entries:
+        # A module's own path has no dot at its end; the root's is empty.
+        below = f"{path}." if path else ""
+        if below.startswith(prefix):
+            found[below[len(prefix) :].rstrip(".")] = versions
+    return found

@@ -1,0 +1,96 @@
+"""The storages that a tree names: each a tensor of the safetensors file it stands in, with what its header cannot say.
+
+Knows the declared tensors and the tree's own table of storages; reads bytes only where a tree wants them as bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from safeload.document import StorageSpec, StorageValue, TensorSpec
+from safeload.dtypes import BITS
+from safeload.elements import spec_bytes
+from safeload.errors import Malformed
+from safeload.tree.json_text import Object
+from safeload.vetted.torch_storages import is_location
+
+
+class Storages:
+    """The storages of one tree.
+
+    objects   persistent id -> StorageValue, for the judge: one number for each storage, one more when it is untyped
+    """
+
+    def __init__(self, tensors: Mapping[str, TensorSpec], table: object, read: Callable[[str], bytes]) -> None:
+        self.objects: dict[object, object] = {}
+        self._tensors = tensors
+        self._table = _checked(table, tensors)
+        self._read = read
+        self._specs: dict[str, StorageSpec] = {}
+        self._bytes: dict[str, bytes] = {}
+
+    def declared(self, name: object, offset: int) -> TensorSpec:
+        """The tensor of the file called `name`."""
+        found = self._tensors.get(name) if type(name) is str else None
+        if found is None:
+            raise Malformed(
+                f"the tree names the tensor {str(name)[:200]!r}, which the file does not hold", offset=offset
+            )
+        return found
+
+    def spec(self, name: object, offset: int) -> StorageSpec:
+        """The storage that the tensor `name` is."""
+        declared = self.declared(name, offset)
+        key = str(name)
+        if key not in self._specs:
+            dtype, location = self._table.get(key, (None, "cpu"))
+            self._specs[key] = StorageSpec(key, dtype or declared.dtype, spec_bytes(declared), location)
+        return self._specs[key]
+
+    def number(self, spec: StorageSpec, untyped: bool) -> int:
+        """The persistent id of a storage."""
+        value = StorageValue(spec.but(dtype=None) if untyped else spec, not untyped)
+        self.objects[len(self.objects)] = value
+        return len(self.objects) - 1
+
+    def content(self, name: object, offset: int) -> bytes:
+        """All bytes of the tensor `name`, read once."""
+        key = self.spec(name, offset).key
+        if key not in self._bytes:
+            self._bytes[key] = self._read(key)
+        return self._bytes[key]
+
+    def complete(self, aside: object) -> None:
+        """Require that each tensor of the file is in the tree or set aside by it, and not both.
+
+        SECURITY: a tool that adds or renames tensors keeps the metadata as it was; what a load returns must not
+        silently lack what the file holds.
+        """
+        names = [] if aside is None else aside
+        if type(names) is not list or any(type(name) is not str for name in names) or len(set(names)) != len(names):
+            raise Malformed("the field aside must list names of tensors")
+        for name in names:
+            if name in self._specs or name not in self._tensors:
+                raise Malformed(f"the tree sets aside {name[:200]!r}, which it uses or which the file does not hold")
+        unused = sorted(self._tensors.keys() - self._specs.keys() - set(names))
+        if unused:
+            raise Malformed(f"the file holds {unused[0][:200]!r}, of which the tree says nothing")
+
+
+def _checked(table: object, tensors: Mapping[str, TensorSpec]) -> dict[str, tuple[str | None, str]]:
+    """The field storages: name -> (element type or None, device tag)."""
+    if table is None:
+        return {}
+    if type(table) is not Object:
+        raise Malformed("the field storages must be an object")
+    found: dict[str, tuple[str | None, str]] = {}
+    for name, how in table.items():
+        if type(how) is not Object or not {"dtype", "location"} >= how.keys() or name not in tensors:
+            raise Malformed(f"the field storages says nothing known of a tensor of the file at {name[:200]!r}")
+        dtype, location = how.get("dtype"), how.get("location", "cpu")
+        if "dtype" in how and (type(dtype) is not str or dtype not in BITS):
+            raise Malformed(f"no element type {str(dtype)[:100]!r}", offset=how.offset)
+        if type(location) is not str or not is_location(location):
+            raise Malformed(f"no device tag that torch writes: {str(location)[:100]!r}", offset=how.offset)
+        found[name] = (dtype if type(dtype) is str else None, location)
+    return found
