@@ -64,6 +64,7 @@ class Judge:
         self._known: dict[int, _Known] = {}
         self._uncalled: dict[int, _Known] = {}
         self._reported: set[tuple[str, str]] = set()
+        self._changed: list[Call] = []
 
     def run(self) -> None:
         """Judge every effect of the program, in order."""
@@ -93,6 +94,10 @@ class Judge:
                 self._other(effect)
         for left in self._uncalled.values():
             self._report(left.node, left.decision)
+        for call in self._changed:
+            # A call holds its changes and each of them the call: without this circle the tree is freed as soon as
+            # nobody has it, not when the collector has walked through all of it.
+            call.mutations = None
 
     def _check(self, effect: Effect, decision: Decision | None) -> None:
         for check in _CHECKS[type(effect)]:
@@ -221,6 +226,7 @@ class Judge:
         if not isinstance(target, Call):
             self._check(change, None)
             return
+        self._changed.append(target)
         value = target.value
         if isinstance(value, Record):
             _record_change(value, change)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import builtins
 import collections
+import contextlib
 import datetime
 import io
 import os
 import pickle
+import random
 import subprocess
 import sys
 import threading
@@ -224,6 +226,22 @@ def test_a_memo_ends_with_its_pickle() -> None:
     assert unpickler.load() == ["shared"]
     with pytest.raises(safeload.UsageError, match="one pickle"):
         unpickler.load()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_any_bytes() -> None:
+    chance = random.Random(11)
+    samples = [pickle.dumps(item, protocol) for item in (*OBJECTS[:-2], torch.ones(2)) for protocol in range(6)]
+    for _ in range(3000):
+        data = bytearray(chance.choice(samples))
+        for _ in range(chance.randrange(1, 4)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        for call in (
+            lambda data=bytes(data): restricted.loads(data, unvetted="record"),
+            lambda data=bytes(data): restricted.load(io.BufferedReader(Unseekable(data)), unvetted="record"),
+        ):
+            with contextlib.suppress(safeload.SafeloadError):
+                call()
 
 
 def test_importing_it_needs_no_torch() -> None:

@@ -18,6 +18,8 @@ from safeload.errors import InputError, SafeloadError
 COMMANDS = (
     ("scan", "safeload.cli.scan", "Judge checkpoints without running them."),
     ("run", "safeload.cli.run", "Run a Python program with torch.load guarded."),
+    ("convert", "safeload.cli.convert", "Convert checkpoints to safetensors, and verify them."),
+    ("verify", "safeload.cli.verify", "Compare a converted file with its source."),
 )
 
 EXAMPLES = """\b

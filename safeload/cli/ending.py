@@ -59,6 +59,12 @@ def complain(message: str, context: click.Context | None = None) -> NoReturn:
     leave(UNFINISHED)
 
 
+def refuse(message: str, code: int) -> NoReturn:
+    """Exits with `code` and a message on standard error, of many lines: what was refused, why, and the ways forward."""
+    _say(message, "Refused")
+    leave(code)
+
+
 def _say(message: str, label: str = "Error") -> None:
     from safeload.reports import escape
 

@@ -120,8 +120,8 @@ def merged(views: Iterable[View]) -> list[View]:
 def _join(first: View, view: View) -> None:
     if first.raw and not view.raw:
         # A tensor of its own has these bytes: its name is the one that readers know.
-        first.names[:0] = view.names
-        first.specs[:0] = view.specs
+        first.names = view.names
+        first.specs += view.specs
         first.raw = False
         return
     if view.raw:
@@ -180,7 +180,8 @@ def _holds(root: View, view: View) -> bool:
     if view.end > root.end or (view.start - root.start) % itemsize(view.dtype):
         return False
     if view.whole:
-        return (root.start, root.end) == (view.start, view.end) and root.target in (view.storage.dtype, view.dtype)
+        same = (root.start, root.end) == (view.start, view.end) and root.dtype == root.target
+        return same and view.storage.dtype in (None, root.dtype)
     if (root.end - root.start) % itemsize(view.dtype):
         return False
     return view.dtype == root.dtype or (view.dtype == view.target and root.dtype == root.target)

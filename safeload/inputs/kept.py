@@ -116,5 +116,11 @@ class KeptSource:
         """See `Source.judged_sha256` and `digest`."""
         return digest(zip(self._starts, self._pieces, strict=True))
 
+    def still_judged(self) -> bool:
+        """Whether every range that was read and kept still holds the same bytes. Raises InputError where it cannot say."""
+        return all(
+            self.fetch(start, len(piece)) == piece for start, piece in zip(self._starts, self._pieces, strict=True)
+        )
+
     def close(self) -> None:
         """See `Source.close`."""

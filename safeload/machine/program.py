@@ -51,7 +51,7 @@ class Call(Cell):
 
     newobj is `func.__new__(func, *args)`; inst and obj call `func(*args)`, or make a bare instance of a class
     without arguments. `args` is a tuple for every well-formed stream (else the machine notes it and keeps what
-    was there). `mutations` is None or the list of Mutations done to the result, in order.
+    was there). `mutations` is None or the list of Mutations done to the result, in order; None again once judged.
     """
 
     __slots__ = ("kind", "func", "args", "kwargs", "offset", "mutations")

@@ -95,10 +95,8 @@ def flat(value: object) -> str | None:
         if isinstance(name, str):
             return f'{{"name":{quote(name)}}}'
         return f'{{"call":{quote(name.name)},"args":[{",".join(flat(a) or "" for a in name.args)}]}}'
-    if kind in (tuple, frozenset) and not value:
-        # One object to Python, wherever it stands.
-        return f'{{"{kind.__name__}":[]}}'
-    return None
+    # An empty tuple is one object to Python, wherever it stands.
+    return '{"tuple":[]}' if kind is tuple and not value else None
 
 
 def _integer(value: int) -> str:

@@ -6,6 +6,7 @@ object. A process that dies of a signal or hangs is an Outcome too.
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import multiprocessing
 import pkgutil
@@ -122,7 +123,7 @@ def import_all() -> None:
     """Import what safeload imports on first use, so that what a load imports besides is the file's doing."""
     import safeload
 
-    b"".decode("cp437")  # the codec of old zips
+    codecs.lookup("cp437")  # of the names in old zips
     for module in pkgutil.walk_packages(safeload.__path__, "safeload."):
         if module.name.startswith(_USED):
             importlib.import_module(module.name)

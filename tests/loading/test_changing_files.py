@@ -19,7 +19,6 @@ from samples.files_of_torch import zip_of
 from samples.memory import VALUES, indices, sparse
 from tests.loading.test_equal import saved
 
-
 pytestmark = pytest.mark.usefixtures("quiet")
 
 

@@ -87,7 +87,7 @@ def broken(rng, data):
             data[at:at] = data[at:end]
         elif kind == 7:
             end = min(len(data), at + rng.randrange(1, 20))
-            other = rng.randrange(low, min(high, len(data)))
+            other = rng.randrange(len(data))
             data[other:other + end - at] = data[at:end]
         else:
             del data[rng.randrange(at, len(data)):]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import threading
 import warnings
 import zipfile
@@ -309,6 +310,31 @@ def test_what_the_callers_file_raises_passes(tmp_path: Path) -> None:
         stream.broken = True
         with pytest.raises(Own):
             f.get_tensor("conv.weight")
+
+
+def test_any_bytes(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    samples = []
+    for legacy in (False, True):
+        path = saved(
+            {"m": STATE, "l": [torch.eye(2).to_sparse()]}, tmp_path / "m.pt", _use_new_zipfile_serialization=not legacy
+        )
+        samples.append(path.read_bytes())
+    FORMATS["safetensors"](path)
+    samples.append(path.read_bytes())
+    opened = 0
+    for _ in range(1500):
+        data = bytearray(chance.choice(samples))
+        for _ in range(chance.randrange(1, 3)):
+            data[chance.randrange(min(len(data), 900))] = chance.randrange(256)
+        try:
+            with safeload.open(bytes(data), unvetted="record") as f:
+                for key in f:
+                    f.get_tensor(key)
+                opened += 1
+        except safeload.SafeloadError:
+            pass
+    assert opened > 50
 
 
 def test_several_threads(tmp_path: Path) -> None:

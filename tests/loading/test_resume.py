@@ -68,11 +68,17 @@ def run(path: Path, start: int, end: int, kill: bool, status: int) -> list[list[
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
+    """The run that nothing interrupts."""
+    lines = run(tmp_path_factory.mktemp("whole") / "whole.pt", 0, 12, False, 0)
+    assert len({line[1] for line in lines}) == 12
+    return lines
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 @pytest.mark.parametrize("cut", [4, 7])
-def test_losses_are_the_same_to_the_bit(cut: int, tmp_path: Path) -> None:
-    whole = run(tmp_path / "whole.pt", 0, 12, False, 0)
-    assert len({line[1] for line in whole}) == 12
+def test_losses_are_the_same_to_the_bit(cut: int, tmp_path: Path, whole: list[list[object]]) -> None:
     first = run(tmp_path / "cut.pt", 0, cut, True, -signal.SIGKILL)
     second = run(tmp_path / "cut.pt", cut, 12, False, 0)
     assert first + second == whole

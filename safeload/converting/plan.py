@@ -1,0 +1,319 @@
+"""Document -> what lies in the output under which name, and where the tree finds it. Reads no tensor.
+
+The order of decisions: names (`naming`), equal and nested views (`views`), encodings (`encoding`), then one `Stored` for
+each tensor of the output. Everything follows from the Document and the options, so that `verify` can plan again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from safeload.converting.encoding import CASTS, encoded, unit
+from safeload.converting.interface import DTYPES, Options, Piece, Stored
+from safeload.converting.naming import EMPTY, FROM_NUMPY, Named, homes, leaves, parts
+from safeload.converting.views import View, merged, nest, steps, view_of, whole_of
+from safeload.document import (
+    ArraySpec,
+    Built,
+    Document,
+    Extent,
+    NestedTensorSpec,
+    StorageSpec,
+    StorageValue,
+    TensorSpec,
+    resolve,
+)
+from safeload.dtypes import COMPLEX, FLOATING, itemsize
+from safeload.elements import numel
+from safeload.errors import LimitExceeded, NotConvertible
+from safeload.inputs import MemorySource
+from safeload.record import Record
+from safeload.tree.encode import contents
+from safeload.tree.interface import Blob, Contents, Kept, Placed
+
+_LOOSE = "safeload"
+_SIGNED = FLOATING - COMPLEX
+
+
+class FilePlan:
+    """What an output holds. It is the `Plan` that the tree's encoder asks.
+
+    stored   name -> tensor of the output, in the order of the source
+    ties     name left out -> name of the tensor with the same elements
+    notes    what a reader should know
+    """
+
+    def __init__(self, document: Document, options: Options) -> None:
+        self.document = document
+        self.stored: dict[str, Stored] = {}
+        self.ties: dict[str, str] = {}
+        self.notes: list[str] = []
+        self.storages: dict[str, Kept] = {}
+        self.records: tuple[Record, ...] = ()
+        self._options = options
+        self._cast = None if options.dtype is None else DTYPES[options.dtype]
+        self._aside: tuple[str, ...] = ()
+        self._placed: dict[int, Placed] = {}
+        self._wholes: dict[int, str] = {}
+        self._blobs: dict[tuple[int, str], str] = {}
+        # Specs stand in dicts by their id: they must not go away meanwhile.
+        self._alive: list[object] = []
+
+    # The Plan of the tree
+
+    @property
+    def aside(self) -> tuple[str, ...]:
+        """See `Plan.aside`."""
+        return self._aside
+
+    def tensor(self, spec: TensorSpec, home: Document) -> Placed:
+        """See `Plan.tensor`."""
+        return self._placed[id(spec)]
+
+    def storage(self, spec: StorageSpec, home: Document) -> str:
+        """See `Plan.storage`."""
+        return self._wholes[id(spec)]
+
+    def blob(self, owner: object, part: str) -> str | None:
+        """See `Plan.blob`."""
+        return self._blobs.get((id(owner), part))
+
+    def drops(self, record: Record) -> bool:
+        """See `Plan.drops`."""
+        return self._options.allow == "unvetted" or self._options.disarm
+
+    # Making it
+
+    def put(self, stored: Stored) -> str:
+        """Add a tensor to the output."""
+        name = stored.name
+        if name in self.stored or name == "__metadata__":
+            raise NotConvertible(f"two tensors of the output would be called {ascii(name[:200])}: rename one of them")
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError:
+            raise NotConvertible(f"the name {ascii(name[:200])} cannot be written as UTF-8: rename it") from None
+        self.stored[name] = stored
+        return name
+
+    def put_bytes(self, name: str, dtype: str, shape: tuple[int, ...], data: bytes | bytearray) -> str:
+        """Add a tensor whose bytes lie in no storage."""
+        return self.put(Stored(name, dtype, shape, len(data), in_memory(data, shape, itemsize(dtype))))
+
+    def put_views(self, views: list[View]) -> None:
+        """Add tensors with storages, and where the tree finds them."""
+        found = merged(views)
+        overlapping = nest(found)
+        if overlapping:
+            self.notes.append(
+                f"{len(overlapping)} tensors share memory and none holds the others: each is stored by value, "
+                f"first {ascii(overlapping[0])}"
+            )
+        for view in found:
+            self._put_view(view)
+        for view in found:
+            if view.inside is not None:
+                self._place_inside(view, view.inside)
+
+    def _put_view(self, view: View) -> None:
+        name, shape = view.names[0], view.shape
+        form = encoded(view.target, shape)
+        name += form.suffix
+        inside = view.inside is not None
+        if not (inside and (view.whole or view.raw)):
+            cast = view.dtype if view.target != view.dtype else None
+            size = numel(shape) * itemsize(view.target)
+            self.put(Stored(name, form.dtype, form.shape, size, piece_of(view), cast))
+            for other in () if view.whole or view.raw else view.names[1:]:
+                self.ties[other + form.suffix] = name
+        if inside:
+            return
+        if form.kept is not None or view.storage.location != "cpu":
+            self.storages[name] = Kept(form.kept, view.storage.location)
+        # The header's shape is that of another type where pairs stand for one value.
+        placed = Placed(name) if form.shape == shape or form.kept is None else Placed(name, shape)
+        for spec in view.specs:
+            self._put_spec(spec, name, placed)
+
+    def _place_inside(self, view: View, root: View) -> None:
+        name = root.names[0] + encoded(root.target, root.shape).suffix
+        width = itemsize(view.dtype)
+        dtype = None if view.dtype == root.dtype else view.dtype
+        placed = Placed(name, view.shape, view.stride, (view.start - root.start) // width, dtype)
+        for spec in view.specs:
+            self._put_spec(spec, name, placed)
+
+    def _put_spec(self, spec: TensorSpec | StorageSpec, name: str, placed: Placed) -> None:
+        self._alive.append(spec)
+        if isinstance(spec, StorageSpec):
+            self._wholes[id(spec)] = name
+        else:
+            self._placed[id(spec)] = placed
+
+    def put_resolved(self, name: str, spec: TensorSpec, home: Document) -> None:
+        """Add the values of a lazily conjugated or negated tensor, for readers that know no such thing."""
+        if spec.dtype not in (COMPLEX if spec.conj else FLOATING):
+            raise NotConvertible(f"{ascii(name)} is a {spec.dtype} with a lazy conjugate or negative")
+        negated = "conj-neg" if spec.conj and spec.neg else "conj" if spec.conj else "neg"
+        view = view_of(name, spec, home, self._cast)
+        form = encoded(view.target, spec.shape)
+        cast = view.dtype if view.target != view.dtype else None
+        size = numel(spec.shape) * itemsize(view.target)
+        self.put(Stored(name + form.suffix, form.dtype, form.shape, size, piece_of(view), cast, negated))
+
+    def set_aside(self, wanted: Contents) -> None:
+        """Note what the tree does not use: copies of views, tensors of dropped objects."""
+        used = {self._placed[id(spec)].name for spec, _ in wanted.tensors}
+        used.update(self._wholes[id(value.storage)] for value, _ in wanted.storages)
+        used.update(self._blobs.values())
+        self._aside = tuple(name for name in self.stored if name not in used)
+
+    def put_blob(self, blob: Blob, name: str) -> None:
+        """Add bytes that the tree wants placed."""
+        self._alive.append(blob.owner)
+        self._blobs[id(blob.owner), blob.part] = self.put_bytes(name, blob.dtype, blob.shape, blob.data)
+
+    def put_built(self, name: str, built: Built) -> None:
+        """Add a tensor that the tree makes without the file: an empty one, or one of a numpy array."""
+        if built.kind == EMPTY:
+            form = encoded(str(built.args[0]), (0,))
+            self.put(Stored(name, form.dtype, form.shape, 0, in_memory(b"", (0,), itemsize(form.dtype))))
+            return
+        array, dtype = resolve(built.args[0]), str(built.args[1])
+        assert built.kind == FROM_NUMPY
+        if not isinstance(array, ArraySpec) or not isinstance(array.data, bytes) or array.dtype[0] == ">":
+            raise NotConvertible(f"{ascii(name)} is made of an array of an unusual form")
+        given = _NUMPY_FLOATS.get(array.dtype[1:])
+        width = len(array.data) // max(numel(array.shape), 1)
+        target = self._cast if self._cast is not None and dtype in CASTS else dtype
+        form = encoded(target, array.shape)
+        cast = given if given is not None and given != target else None
+        if (cast is not None and target not in CASTS) or (cast is None and width != itemsize(target)):
+            raise NotConvertible(f"{ascii(name)} is a {dtype} made of an array of {ascii(array.dtype)}")
+        piece = in_memory(array.data, array.shape, width)
+        if array.fortran:
+            piece = piece._replace(stride=tuple(reversed(steps(tuple(reversed(array.shape))))))
+        size = numel(array.shape) * itemsize(target)
+        self.put(Stored(name + form.suffix, form.dtype, form.shape, size, piece, cast))
+
+
+_NUMPY_FLOATS = {"f2": "float16", "f4": "float32", "f8": "float64"}
+
+
+def planned(document: Document, original: Document, options: Options) -> FilePlan:
+    """The plan of `document`, whose leaves are those of `original`.
+
+    Raises NotConvertible for names that the format cannot hold, LimitExceeded for too many of them or for copies that
+    would be far larger than the file.
+    """
+    limits = options.limits
+    plan = FilePlan(document, options)
+    named = [part for name, leaf in leaves(document, limits).items() for part in parts(name, leaf, limits)]
+    wanted = contents(document)
+    plan.records = wanted.records
+    inner = homes(original, limits)
+    for spec, home in wanted.tensors:
+        inner.setdefault(id(spec), home)
+    for value, home in wanted.storages:
+        inner.setdefault(id(value.storage), home)
+    views = list(_views(plan, [*named, *_loose(named, wanted.tensors, wanted.storages)], inner, document))
+    plan.put_views(views)
+    arrays = {id(part.leaf): part for part in reversed(named) if isinstance(part.leaf, ArraySpec | NestedTensorSpec)}
+    for number, blob in enumerate(wanted.blobs):
+        plan.put_blob(blob, _blob_name(blob, arrays.get(id(blob.owner)), number))
+    plan.set_aside(wanted)
+    _bounded(plan, limits.expansion, limits.expansion_bytes)
+    if plan.records and not plan.drops(plan.records[0]):
+        first = plan.records[0]
+        raise NotConvertible(
+            f"the object holds {len(plan.records)} objects of other classes, first {ascii(first.module)[1:-1]}."
+            f"{ascii(first.qualname)[1:-1]}: --allow unvetted leaves them out"
+        )
+    return plan
+
+
+def _views(
+    plan: FilePlan, named: Iterable[Named], inner: Mapping[int, Document], document: Document
+) -> Iterable[View]:
+    meta = 0
+    for name, leaf, _ in named:
+        if isinstance(leaf, Built):
+            plan.put_built(name, leaf)
+        elif isinstance(leaf, StorageValue):
+            spec = leaf.storage
+            yield whole_of(name, spec, spec.home or inner.get(id(spec)) or inner.get(id(leaf)) or document)
+        elif isinstance(leaf, ArraySpec) and isinstance(leaf.data, StorageSpec):
+            yield whole_of(f"{name}.bytes", leaf.data, leaf.data.home or inner.get(id(leaf.data)) or document)
+        elif isinstance(leaf, TensorSpec) and leaf.storage is None:
+            meta += 1
+        elif isinstance(leaf, TensorSpec):
+            assert leaf.storage is not None
+            home = leaf.storage.home or inner.get(id(leaf)) or document
+            if leaf.conj or leaf.neg:
+                plan.put_resolved(name, leaf, home)
+                # Uncast: the tree's bytes are those of the file, and it knows no cast of a part.
+                yield view_of(f"{name}.unresolved", leaf, home, None, raw=True)
+            else:
+                yield view_of(name, leaf, home, plan._cast)
+    if meta:
+        plan.notes.append(f"{meta} tensors are on the device meta and have no values: the tree alone holds them")
+
+
+def _loose(
+    named: list[Named],
+    tensors: Iterable[tuple[TensorSpec, Document]],
+    storages: Iterable[tuple[StorageValue, Document]],
+) -> Iterable[Named]:
+    """Names for what the tree needs and no path leads to: elements of sets, parts of keys."""
+    known = {id(part.leaf) for part in named}
+    known |= {id(part.leaf.storage) for part in named if isinstance(part.leaf, StorageValue)}
+    known |= {id(part.leaf.data) for part in named if isinstance(part.leaf, ArraySpec)}
+    number = 0
+    for spec, _ in tensors:
+        if id(spec) not in known:
+            yield Named(f"{_LOOSE}.tensor.{number}", spec)
+            number += 1
+    for value, _ in storages:
+        if id(value.storage) not in known:
+            yield Named(f"{_LOOSE}.storage.{number}", value)
+            number += 1
+
+
+def _blob_name(blob: Blob, named: Named | None, number: int) -> str:
+    if named is None:
+        return f"{_LOOSE}.bytes.{number}"
+    if blob.part:
+        return f"{named.name}.{blob.part}"
+    array = blob.owner
+    assert isinstance(array, ArraySpec)
+    if named.part or blob.dtype == "uint8" and array.dtype[1:] != "u1":
+        return named.name if named.part else f"{named.name}.bytes"
+    return f"{named.name}.fortran" if array.fortran and len(array.shape) > 1 else named.name
+
+
+def piece_of(view: View) -> Piece:
+    """Where the elements of a view are."""
+    width = itemsize(view.dtype)
+    swapped = unit(view.storage.dtype) if view.home.big_endian else 1
+    if width % swapped:
+        raise NotConvertible(f"{ascii(view.names[0])} shows parts of the elements of a big-endian storage")
+    return Piece(view.home, view.extent, view.start, view.shape, view.stride, width, swapped)
+
+
+def in_memory(data: bytes | bytearray, shape: tuple[int, ...], width: int) -> Piece:
+    """Bytes that were read already, as a piece."""
+    home = Document(None, MemorySource(data))
+    return Piece(home, Extent(0, len(data), len(data)), 0, shape, steps(shape), width)
+
+
+def _bounded(plan: FilePlan, factor: int, free: int) -> None:
+    """SECURITY: many views of one storage multiply; each alone stays within the limit of a scan."""
+    held = {
+        (id(stored.piece.document.source), stored.piece.extent.offset): stored.piece.extent.size
+        for stored in plan.stored.values()
+    }
+    total = sum(stored.nbytes for stored in plan.stored.values())
+    if total > free and total > factor * sum(held.values()):
+        raise LimitExceeded(
+            f"the tensors take {total} bytes by value, and the file holds {sum(held.values())}", limit="expansion"
+        )

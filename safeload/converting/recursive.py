@@ -1,0 +1,161 @@
+"""A folder of checkpoints: each converted on its own, what is done is skipped, and a failure stops no other.
+
+What is done is known from the two files alone, without a list beside them: the output says of which judged bytes, by
+which options and rules it was made (`CONVERT_KEY`); the source is judged again, which reads none of its tensors, and
+must not be younger than the output. The judged bytes of a zip hold a checksum of every tensor.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+from safeload.converting.engine import run
+from safeload.converting.folder import FolderConversion, Outcome, convert_shards, is_index, new_name
+from safeload.converting.interface import CONVERT_KEY, Options
+from safeload.converting.parallel import run_all
+from safeload.converting.shards import SUFFIX, read_index
+from safeload.errors import InputError, Malformed, SafeloadError, UsageError, input_error
+from safeload.findings import Verdict
+from safeload.inputs import FileSource
+from safeload.inputs.walk import Target, walk
+from safeload.policy import Policy
+from safeload.report import Report
+from safeload.scanner import scan_source
+
+
+def convert_each(src: str, dst: str | None, options: Options, jobs: int) -> FolderConversion:
+    """Convert every checkpoint below the folder `src` into the same place below `dst` (`src` when None).
+
+    Raises nothing for what happens to a single file: it is in the Outcome. Ctrl-C ends it.
+    """
+    if options.manifest is not None:
+        raise UsageError("--manifest is for a single file: a folder has one output for each")
+    target = src if dst is None else dst
+    targets = list(walk([src]))
+    if len(targets) == 1 and targets[0].explicit and targets[0].problem is not None:
+        raise UsageError(f"{src!r}: {targets[0].problem.message}")
+    indexes = [t.path for t in targets if t.problem is None and not t.skip and is_index(t.path)]
+    claimed = {path for index in indexes for path in (index, *_claimed(index))}
+    single = [t for t in targets if t.path not in claimed]
+    outputs = _outputs([t.path for t in single], src, target)
+
+    def one(job: Target, given: Options) -> list[Outcome]:
+        return [_one(job, outputs[job.path], given)]
+
+    def many(index: str, given: Options) -> list[Outcome]:
+        return list(_many(index, os.path.join(target, os.path.relpath(os.path.dirname(index), src)), given, jobs))
+
+    outcomes = [outcome for found in run_all(one, single, options, jobs) for outcome in found]
+    for index in indexes:
+        outcomes += many(index, options)
+    return FolderConversion(src, target, tuple(sorted(outcomes, key=lambda outcome: outcome.source)))
+
+
+def _claimed(index: str) -> Iterator[str]:
+    """The files that belong to an index; none when it cannot be read, which its conversion will say."""
+    try:
+        files = read_index(index).files
+    except (SafeloadError, OSError):
+        return
+    yield from (os.path.join(os.path.dirname(index), name) for name in files)
+
+
+def _outputs(paths: list[str], src: str, dst: str) -> dict[str, str]:
+    """Where each file goes. Two of a folder that would have one name keep their endings: "a.pt.safetensors"."""
+    names = {path: os.path.join(os.path.dirname(path), new_name(os.path.basename(path))) for path in paths}
+    shared = Counter(map(os.path.normcase, names.values()))
+    return {
+        path: os.path.join(dst, os.path.relpath(path + SUFFIX if shared[os.path.normcase(name)] > 1 else name, src))
+        for path, name in names.items()
+    }
+
+
+def _one(target: Target, output: str, options: Options) -> Outcome:
+    if target.skip:
+        return Outcome(target.path, skipped=target.skip)
+    try:
+        if target.problem is not None:
+            raise Malformed(f"{ascii(target.path)[1:-1]}: {target.problem.message}")
+        report = judged(target.path, options)
+        reason = _no_checkpoint(report)
+        if reason:
+            return Outcome(target.path, skipped=reason)
+        if is_done(target.path, output, report, options):
+            return Outcome(target.path, output, done=True)
+        os.makedirs(os.path.dirname(output) or os.curdir, exist_ok=True)
+        return Outcome(target.path, output, run(target.path, output, options))
+    except (SafeloadError, OSError) as error:
+        return Outcome(target.path, output, error=error)
+
+
+def _many(index: str, target: str, options: Options, jobs: int) -> Iterator[Outcome]:
+    try:
+        files = read_index(index).files
+        sources = [os.path.join(os.path.dirname(index), name) for name in files]
+        outputs = [os.path.join(target, new_name(name)) for name in files]
+        new_index = os.path.join(target, new_name(os.path.basename(index)))
+        if os.path.isfile(new_index) and all(
+            os.path.isfile(output) and is_done(source, output, judged(source, options), options)
+            for source, output in zip(sources, outputs, strict=True)
+        ):
+            yield from (Outcome(s, o, done=True) for s, o in zip(sources, outputs, strict=True))
+            return
+        yield from convert_shards(index, target, options, jobs).outcomes
+    except (SafeloadError, OSError) as error:
+        yield Outcome(index, target, error=error)
+
+
+def judged(path: str, options: Options) -> Report:
+    """The report of a file that was met, not named: what is no model may be skipped."""
+    with closing(FileSource(path)) as source:
+        policy = options.policy or Policy.default()
+        return scan_source(source, policy=policy, limits=options.limits, explicit=False).report
+
+
+def _no_checkpoint(report: Report) -> str:
+    """Why a file that was met in a folder is not to be converted, "" when it is."""
+    if report.verdict is Verdict.SKIPPED:
+        return report.reason
+    if report.container == "safetensors":
+        return "safetensors already"
+    if report.container == "unknown" and not any(f.rule == "lfs-pointer" for f in report.findings):
+        return "no format of checkpoints that is known"
+    return ""
+
+
+def is_done(source: str, output: str, report: Report, options: Options) -> bool:
+    """Whether `output` was made of `source` as it is now, by these options and rules. See the module."""
+    try:
+        if os.stat(source).st_mtime_ns > os.stat(output).st_mtime_ns:
+            return False
+    except OSError:
+        return False
+    try:
+        record = json.loads(file_metadata(output).get(CONVERT_KEY, ""))
+    except (ValueError, RecursionError, SafeloadError):
+        return False
+    return isinstance(record, dict) and (
+        record.get("judged_sha256") == report.judged_sha256
+        and record.get("policy") == report.policy_digest
+        and record.get("options") == json.loads(json.dumps(replace(options, force=False).record()))
+    )
+
+
+def file_metadata(path: str) -> dict[str, str]:
+    """`__metadata__` of a safetensors file as the library reads it. Raises Malformed when it cannot."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise Malformed(f"{ascii(path)[1:-1]} is no safetensors file: {error}") from error
+    except InputError:
+        raise
+    except OSError as error:
+        raise input_error(error, path) from error

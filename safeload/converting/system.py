@@ -1,0 +1,107 @@
+"""The calls by which an output comes to be, in one place: every step at which a conversion can be stopped or refused.
+
+Moves bytes by the kernel where it can: copy_file_range, then sendfile, then a buffer. Knows no format and no tensor.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+_CHUNK = 32 << 20
+_BUFFER = 1 << 20
+_UNABLE = frozenset(
+    {
+        errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM, errno.EBADF,
+        errno.ETXTBSY, errno.EOVERFLOW,
+    }
+)  # fmt: skip
+"""What the kernel says of a pair of files between which it moves nothing by itself."""
+
+
+def write_at(fd: int, data: bytes | bytearray | memoryview, offset: int) -> None:
+    """Write all of `data` at `offset`."""
+    view = memoryview(data).cast("B") if len(data) else memoryview(b"")
+    while view:
+        if hasattr(os, "pwrite"):
+            count = os.pwrite(fd, view, offset)
+        else:
+            os.lseek(fd, offset, os.SEEK_SET)
+            count = os.write(fd, view)
+        view = view[count:]
+        offset += count
+
+
+def read_at(fd: int, offset: int, length: int) -> bytes:
+    """Up to `length` bytes at `offset`; fewer only at the end of the file."""
+    parts: list[bytes] = []
+    while length:
+        if hasattr(os, "pread"):
+            data = os.pread(fd, length, offset)
+        else:
+            os.lseek(fd, offset, os.SEEK_SET)
+            data = os.read(fd, length)
+        if not data:
+            break
+        parts.append(data)
+        offset += len(data)
+        length -= len(data)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def fsync(fd: int) -> None:
+    """Have the bytes of a file, or the names in a folder, on the disk."""
+    os.fsync(fd)
+
+
+def link(old: str, new: str, folder: int | None = None) -> None:
+    """Give a file a further name, which must be free. With `folder`, `new` is in it and links in `old` are followed."""
+    if folder is None:
+        os.link(old, new)
+    else:
+        os.link(old, new, dst_dir_fd=folder, follow_symlinks=True)
+
+
+def replace(old: str, new: str) -> None:
+    """Rename a file, over another if there is one."""
+    os.replace(old, new)
+
+
+class Mover:
+    """Moves ranges of bytes from one file to another, by the best means that this pair of files allows."""
+
+    def __init__(self, source: int, output: int) -> None:
+        self._source = source
+        self._output = output
+        self.means = [name for name in ("copy_file_range", "sendfile") if hasattr(os, name)]
+
+    def move(self, start: int, at: int, length: int) -> int:
+        """Some of `length` bytes from `start` of the source to `at` of the output; how many, 0 at the source's end."""
+        while self.means:
+            try:
+                if self.means[0] == "copy_file_range":
+                    count = copy_file_range(self._source, self._output, min(length, _CHUNK), start, at)
+                else:
+                    os.lseek(self._output, at, os.SEEK_SET)
+                    count = sendfile(self._output, self._source, start, min(length, _CHUNK))
+            except OSError as error:
+                if error.errno not in _UNABLE:
+                    raise
+                count = 0
+            if count:
+                return count
+            # Some file systems give 0 where they mean that they cannot.
+            del self.means[0]
+        data = read_at(self._source, start, min(length, _BUFFER))
+        write_at(self._output, data, at)
+        return len(data)
+
+
+def copy_file_range(source: int, output: int, length: int, start: int, at: int) -> int:
+    """See os.copy_file_range."""
+    return os.copy_file_range(source, output, length, start, at)
+
+
+def sendfile(output: int, source: int, start: int, length: int) -> int:
+    """See os.sendfile."""
+    return os.sendfile(output, source, start, length)
