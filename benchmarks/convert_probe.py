@@ -51,7 +51,8 @@ def safeload_convert() -> Convert:
 
     import safeload
 
-    assert numpy and safetensors
+    assert numpy.__version__
+    assert safetensors.__version__
     convert_ = safeload.convert
 
     def convert(src: str, dst: str, sync: bool) -> dict[str, float]:

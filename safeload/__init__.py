@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from safeload.converting import convert, verify
     from safeload.errors import (
         EndOfInput,
         InputDenied,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from safeload.record import Record
     from safeload.report import VERSION as __version__
     from safeload.report import Report
+    from safeload.saving import save
     from safeload.scanner import scan
 
 __all__ = [
@@ -63,17 +65,23 @@ __all__ = [
     "Verdict",
     "WrongArgument",
     "__version__",
+    "convert",
     "load",
     "open",
     "protect",
+    "save",
     "scan",
     "state_dict",
+    "verify",
 ]
 
 # Public name -> the module that has it. Fixed here: nothing a caller or a file says is ever imported.
 _HOMES = {
     "scan": "safeload.scanner",
     "load": "safeload.loading",
+    "convert": "safeload.converting",
+    "verify": "safeload.converting",
+    "save": "safeload.saving",
     "state_dict": "safeload.modules",
     "open": "safeload.loading.lazy",
     "protect": "safeload.integrations.torch_load",

@@ -306,7 +306,14 @@ class _Reader:
     def _values(self, spec: TensorSpec) -> bytes:
         """The elements of a tensor whose values decide validity. See `Context.values`."""
         storage = spec.storage
-        extent = None if storage is None else self.layout.storages.get(storage.key) or self._early(storage.key)
+        # SECURITY: a storage of a file inside this one has its home there; the same key here is another storage.
+        home = None if storage is None else storage.home
+        if storage is None:
+            extent = None
+        elif home is not None:
+            extent = home.storages.get(storage.key)
+        else:
+            extent = self.layout.storages.get(storage.key) or self._early(storage.key)
         if storage is None or extent is None or extent.size != storage.nbytes:
             raise ShapeError("the values that decide validity are not in the file", Verdict.UNJUDGED)
         most = self.tally.limits.validated_bytes if is_contiguous(spec) else self.tally.limits.validated_bytes >> 5
@@ -317,10 +324,12 @@ class _Reader:
                 "raise it with --limit validated_bytes=VALUE", Verdict.UNJUDGED, "limit-reached",
             )  # fmt: skip
         try:
-            data = storage_bytes(self.source, extent, max(most, self.tally.limits.validated_bytes))
+            source = self.source if home is None else home.source
+            data = storage_bytes(source, extent, max(most, self.tally.limits.validated_bytes))
         except (Malformed, LimitExceeded) as error:
             raise ShapeError(error.message, Verdict.UNJUDGED) from error
         big = self.layout.big_endian or (self.known is not None and self.known.big_endian)
+        big = big if home is None else home.big_endian
         return elements(spec, data, big_endian=big)
 
     def _early(self, key: str) -> Extent | None:

@@ -20,6 +20,8 @@ from typing import Any
 import torch
 
 from safeload.containers.interface import Layout, Naming, Pickle, Reading, Storages
+from safeload.converting.engine import Job, finished
+from safeload.converting.interface import CONVERT_KEY, Options
 from safeload.document import Extent, resolve
 from safeload.errors import LimitExceeded, UnsafeCheckpoint, UsageError
 from safeload.findings import Verdict
@@ -52,8 +54,8 @@ def save(
     """Write `obj` to the safetensors file `path`: the safe counterpart of torch.save, read by `safeload.load(path)`.
 
     obj       tensors and plain data, nested in dicts, lists, tuples, sets: what the vetted table knows (numpy arrays,
-              dates, paths, OrderedDict, torch.Size, dtypes, RNG states, ... too). Ties, views, requires_grad, Parameters
-              and devices are kept. A flat dict of tensors gives the plain file that every safetensors reader takes
+              dates, paths, OrderedDict, torch.Size, dtypes, RNG states, ... too). Ties, views, requires_grad,
+              Parameters and devices are kept. A flat dict of tensors gives the plain file that every safetensors reader takes
     path      replaced in one step when it exists: a crash leaves the old file or the new one
     metadata  further entries of the file's `__metadata__`, texts to texts: {"git": "1f3a9c"}. Keys that start with
               "safeload." are refused, and so is "format"
@@ -68,7 +70,9 @@ def save(
     """
     given = _checked(metadata or {})
     if not isinstance(path, str | os.PathLike):
-        raise UsageError(f"path must be a path, not {type(path).__name__}: the file takes its name in one step at the end")
+        raise UsageError(
+            f"path must be a path, not {type(path).__name__}: the file takes its name in one step at the end"
+        )
     if _other_rank():
         return
     name = os.fsdecode(path)
@@ -76,7 +80,10 @@ def save(
     with closing(_held(obj, name)) as source:
         scan = scan_source(source, policy=policy or Policy.default(), limits=limits, containers=(source.container,))
         _admit(scan, limits)
-        _write(source, scan, name, given, limits)
+        job = Job(source, Options(metadata=given, force=True, policy=policy, limits=limits), scan)
+        # The record of a conversion: there is no source that it could be repeated from.
+        job.entries.pop(CONVERT_KEY)
+        finished(job, path)
 
 
 def _checked(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -124,7 +131,7 @@ class _Pickler(pickle.Pickler):
                 )
         key = self._keys.setdefault(storage._cdata, str(len(self._keys)))
         self.storages[key] = storage
-        return ("storage", kind, key, torch.serialization.location_tag(storage), count)  # type: ignore[no-untyped-call]
+        return ("storage", kind, key, torch.serialization.location_tag(storage), count)
 
 
 class _Pickled:
@@ -209,7 +216,7 @@ def _held(obj: Any, name: str) -> _Held:
 
 
 def _admit(scan: Scan, limits: Limits) -> None:
-    """Return when everything in the object is vetted data; else raise UnsafeCheckpoint with the place of what is not."""
+    """Return when all of the object is vetted data; else raise UnsafeCheckpoint with the place of what is not."""
     report = scan.report
     if report.verdict is Verdict.CLEAN:
         return
@@ -239,7 +246,8 @@ def _records(scan: Scan, limits: Limits) -> list[tuple[str, str]]:
         return []
     whole = isinstance(root, Record)
     return [
-        ("the object itself" if whole else name, f"{record.module}.{record.qualname}") for name, record in leaves.items()
+        ("the object itself" if whole else name, f"{record.module}.{record.qualname}")
+        for name, record in leaves.items()
     ]
 
 

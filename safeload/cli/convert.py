@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -52,7 +52,9 @@ def _renames(context: click.Context, option: click.Parameter, values: tuple[str,
 @click.command(epilog=EXAMPLES, no_args_is_help=False)
 @click.argument("src", type=click.UNPROCESSED)
 @click.argument("dst", required=False, type=click.UNPROCESSED)
-@click.option("--recursive", is_flag=True, help="SRC is a folder: convert every checkpoint below it, skip what is done.")
+@click.option(
+    "--recursive", is_flag=True, help="SRC is a folder: convert every checkpoint below it, skip what is done."
+)
 @click.option("--max-shard-size", metavar="SIZE", help="Split the output into files of at most SIZE, as 5GB or 500MB.")
 @click.option("--dtype", type=click.Choice(["bf16", "fp16", "fp32"]), help="Cast floating tensors, round to even.")
 @click.option("--keys", multiple=True, metavar="GLOB", help="Keep tensors whose name matches; repeatable.")
@@ -72,6 +74,7 @@ def _renames(context: click.Context, option: click.Parameter, values: tuple[str,
 @click.pass_context
 def convert(
     context: click.Context,
+    /,
     src: str,
     dst: str | None,
     recursive: bool,
@@ -90,7 +93,7 @@ def convert(
     Only a clean file converts. The result is read back and compared with SRC byte for byte before it takes its name.
     """
     need("convert", "numpy", "safetensors")
-    from safeload.converting.forms import convert as converted
+    from safeload.converting import convert as converted
     from safeload.converting.folder import FolderConversion
 
     options = {name: value for name, value in given.items() if value}
@@ -101,10 +104,15 @@ def convert(
         options["policy"] = Policy.from_file(policy_file)
     if max_shard_size is not None:
         options["max_shard_size"] = max_shard_size
+    source: Any = src
+    if src == "-":
+        if dst is None:
+            raise click.UsageError("standard input has no name: give DST", context)
+        source = sys.stdin.buffer
     show = not quiet and bool(sys.stderr is not None and sys.stderr.isatty())
     try:
         with transfer(show=show) as progress:
-            done = converted(src, dst, recursive=recursive, jobs=jobs, progress=progress, **options)
+            done = converted(source, dst, recursive=recursive, jobs=jobs, progress=progress, **options)
     except UnsafeCheckpoint as error:
         refuse(str(error), refusal_code(error))
     if isinstance(done, FolderConversion):
@@ -115,7 +123,7 @@ def convert(
     context.exit(0)
 
 
-def _end_folder(context: click.Context, done: FolderConversion, quiet: bool) -> None:
+def _end_folder(context: click.Context, done: FolderConversion, quiet: bool) -> NoReturn:
     """Says what became of each file of a folder, and exits with the highest code of any of them."""
     codes = [
         refusal_code(outcome.error) if isinstance(outcome.error, UnsafeCheckpoint) else 2

@@ -26,7 +26,7 @@ def size(nbytes: int) -> str:
 
 
 def count(number: int, word: str) -> str:
-    """ "1 tensor", "2,000 tensors"."""
+    """A number and what it counts: "1 tensor" or "2,000 tensors"."""
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 

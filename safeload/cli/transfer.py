@@ -1,4 +1,4 @@
-"""A progress bar for bytes on standard error: only on a terminal, and only for work that lasts. rich is imported late."""
+"""A bar of bytes on standard error: only on a terminal, and only for work that lasts. rich is imported late."""
 
 from __future__ import annotations
 
@@ -48,7 +48,14 @@ class _Bar:
 
     def _start(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
 
         with self._lock:
             if self._stopped:
@@ -80,7 +87,7 @@ class _Bar:
             self._now[threading.get_ident()] = (stage, done, total)
             if self._update:
                 stages = dict.fromkeys(_WORDS.get(now[0], now[0]) for now in self._now.values())
-                done, total = (sum(now[index] for now in self._now.values()) for index in (1, 2))
+                done, total = (sum(amounts) for amounts in zip(*(now[1:] for now in self._now.values()), strict=True))
                 self._update(" and ".join(stages), done, total)
 
     def stop(self) -> None:

@@ -43,7 +43,7 @@ def verify(
     SRC is judged again, and DST says by which options it was made.
     """
     need("convert", "numpy", "safetensors")
-    from safeload.converting.forms import verify as compared
+    from safeload.converting import verify as compared
 
     options: dict[str, Any] = {"limits": Limits.parse(limits)}
     if policy_file is not None:

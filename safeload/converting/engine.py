@@ -56,15 +56,17 @@ class Job:
     plan      what goes over;  entries: `__metadata__` without the tree
     dropped   what does not
     seconds   stage -> duration so far
+
+    `scan`, when given, is of `source`, by the caller, in place of the one made here.
     """
 
-    def __init__(self, source: Source, options: Options) -> None:
+    def __init__(self, source: Source, options: Options, scan: Scan | None = None) -> None:
         self.source = source
         self.options = options
         self.seconds: dict[str, float] = {}
         with self.timed("judge"):
             policy = options.policy or Policy.default()
-            self.scan: Scan = scan_source(source, policy=policy, limits=options.limits)
+            self.scan: Scan = scan or scan_source(source, policy=policy, limits=options.limits)
             admit(self.scan.report, options)
         if self.scan.document is None:
             raise UnsafeCheckpoint(f"{self.scan.report.path} holds no object to convert", report=self.scan.report)
@@ -205,7 +207,7 @@ def _verified(job: Job, layout: Layout, output: Output, sidecar: Output | None, 
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             source.path = os.path.join(folder, "output.safetensors")
             os.symlink(sidecar.readable, sidecar_path(_path(source.path)))
-        written = _judged(source, job.options.policy, job.options.limits)
+        written = judged_output(source, job.options.policy, job.options.limits)
         if written.metadata != layout.metadata:
             raise NotEqual("the metadata of the output are not those that were written")
         return compare_bytes(
@@ -214,7 +216,7 @@ def _verified(job: Job, layout: Layout, output: Output, sidecar: Output | None, 
         )  # fmt: skip
 
 
-def _judged(source: FileSource, policy: Policy | None, limits: Limits) -> Document:
+def judged_output(source: FileSource, policy: Policy | None, limits: Limits) -> Document:
     """The Document of an output, which must be as good as it claims."""
     scan = scan_source(source, policy=policy or Policy.default(), limits=limits)
     report, document = scan.report, scan.document
@@ -226,20 +228,20 @@ def _judged(source: FileSource, policy: Policy | None, limits: Limits) -> Docume
 
 def run(src: Any, dst: str | os.PathLike[str], options: Options) -> Conversion:
     """See `safeload.converting.convert`."""
-    wants = options.manifest is not None
+    with opened(src, options) as job:
+        return finished(job, dst)
+
+
+def finished(job: Job, dst: str | os.PathLike[str]) -> Conversion:
+    """`job` as the one file `dst`: laid out, written, verified and shown."""
+    options = job.options
     with ExitStack() as stack:
-        job = stack.enter_context(opened(src, options))
         listing = None
         if options.manifest is not None:
             listing = stack.enter_context(Output(options.manifest, force=options.force, source=job.source))
         layout = job.layout()
-        done = stack.enter_context(staged(job, layout, dst, digests=wants))
-        notes = list(job.plan.notes)
-        if options.dtype is not None:
-            casts = [stored for stored, _ in layout.tensors if stored.source is not None]
-            notes.append(f"{len(casts)} tensors were cast to {options.dtype}")
-        if done.infinite:
-            notes.append(f"{done.infinite} finite values became infinite by the cast")
+        done = stack.enter_context(staged(job, layout, dst, digests=listing is not None))
+        notes = notes_of(job, (layout,), done.infinite)
         if listing is not None:
             with job.timed("hash"), _writing(listing):
                 system.write_at(listing.fd, _listed(job, done, notes, dst), 0)
@@ -263,6 +265,17 @@ def run(src: Any, dst: str | os.PathLike[str], options: Options) -> Conversion:
             seconds=dict(job.seconds),
             manifest=None if listing is None else listing.shown,
         )
+
+
+def notes_of(job: Job, layouts: Iterable[Layout], infinite: int) -> list[str]:
+    """What a reader of the output should know."""
+    notes = list(job.plan.notes)
+    if job.options.dtype is not None:
+        casts = sum(stored.source is not None for layout in layouts for stored, _ in layout.tensors)
+        notes.append(f"{casts} tensors were cast to {job.options.dtype}")
+    if infinite:
+        notes.append(f"{infinite} finite values became infinite by the cast")
+    return notes
 
 
 def _publish(done: Staged, listing: Output | None, *, sync: bool) -> None:
@@ -319,7 +332,7 @@ def compare(
     limits = limits or Limits()
     output = FileSource(dst)
     try:
-        written = _judged(output, policy, limits)
+        written = judged_output(output, policy, limits)
         recorded = recorded_options(written.metadata)
         options = Options(policy=policy, limits=limits, progress=progress, **(recorded or {}))
         with opened(src, options) as job:
@@ -387,4 +400,4 @@ def _path(path: str | os.PathLike[str]) -> Any:
     return Path(path)
 
 
-__all__: Iterable[str] = ["Job", "Staged", "compare", "opened", "run", "staged"]
+__all__: Iterable[str] = ["Job", "Staged", "compare", "finished", "judged_output", "notes_of", "opened", "run", "staged"]

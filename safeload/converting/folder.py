@@ -11,18 +11,17 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from safeload.converting import system
 from safeload.converting.engine import run
-from safeload.converting.interface import Conversion, Options
+from safeload.converting.interface import Conversion, Options, Verification
 from safeload.converting.output import Output, output_error
 from safeload.converting.parallel import run_all
 from safeload.converting.shards import INDEX, SUFFIX, Index, index_text, joined, read_index
-from safeload.errors import InputError, InputNotFound, Malformed, NotConvertible, OutputExists, UsageError
+from safeload.errors import InputError, InputNotFound, Malformed, NotConvertible, NotEqual, OutputExists, UsageError
 from safeload.inputs.walk import walk
 
 _PICKLED = re.compile(r"\.(?:bin|pt|pth|ckpt|pkl|pickle)\.index\.json\Z")
@@ -102,8 +101,8 @@ def convert_shards(index_path: str, dst: str | None, options: Options, jobs: int
     target = folder if dst is None else dst
     if options.keys or options.rename or options.manifest is not None:
         raise UsageError("--keys, --rename and --manifest are for single files: convert the shards one by one")
-    index = _read(index_path)
-    sources = _inside(folder, index.files)
+    index = read(index_path)
+    sources = regular_inside(folder, index.files)
     names = [new_name(name) for name in index.files]
     if len(set(map(os.path.normcase, names))) < len(names):
         raise NotConvertible("two shards of the index would have one name as safetensors files: rename one of them")
@@ -122,7 +121,7 @@ def convert_shards(index_path: str, dst: str | None, options: Options, jobs: int
         pairs = list(zip(sources, names, strict=True))
         made = run_all(one, pairs, replace(options, force=False), jobs)
         weight_map = joined(
-            {tensor: name for tensor in _checked(index, file, done, options)}
+            dict.fromkeys(_checked(index, file, done, options), name)
             for file, name, done in zip(index.files, names, made, strict=True)
         )
         text = index_text(weight_map, sum(done.nbytes for done in made), {})
@@ -137,7 +136,8 @@ def convert_shards(index_path: str, dst: str | None, options: Options, jobs: int
     return FolderConversion(folder, target, outcomes, new_index)
 
 
-def _read(path: str) -> Index:
+def read(path: str) -> Index:
+    """See `read_index`; raises InputError too."""
     try:
         return read_index(path)
     except FileNotFoundError as error:
@@ -146,20 +146,19 @@ def _read(path: str) -> Index:
         raise InputError(error.errno, error.strerror, path) from error
 
 
-def _inside(folder: str, names: tuple[str, ...]) -> list[str]:
+def regular_inside(folder: str, names: tuple[str, ...]) -> list[str]:
     """The path of each shard. SECURITY: by the rules of a scan of the folder, which follows no link that leads out."""
-    found = {os.path.basename(t.path): t for t in walk([folder or os.curdir]) if os.path.dirname(t.path) == folder}
-    if not folder:
-        found = {t.path.removeprefix(os.path.join(os.curdir, "")): t for t in walk([os.curdir])}
+    top = folder or os.curdir
+    found = {target.path: target for target in walk([top])}
     paths = []
     for name in names:
-        target = found.get(name)
+        target = found.get(os.path.join(top, name))
         if target is None:
             raise InputNotFound(errno.ENOENT, "is named by the index and is not there", os.path.join(folder, name))
         if target.problem is not None or target.skip:
             reason = target.skip or (target.problem.message if target.problem is not None else "")
-            raise Malformed(f"the shard {ascii(name)} is not read: {reason}")
-        paths.append(target.path)
+            raise Malformed(f"the shard {name!a} is not read: {reason}")
+        paths.append(os.path.join(folder, name))
     return paths
 
 
@@ -176,7 +175,7 @@ def _checked(index: Index, file: str, done: Conversion, options: Options) -> lis
     prefix = options.strip_prefix
     for name, where in index.weight_map.items():
         if where == file and name.removeprefix(prefix) not in known:
-            raise Malformed(f"the index says that {ascii(file)} holds {ascii(name[:200])}, which it does not")
+            raise Malformed(f"the index says that {file!a} holds {name[:200]!a}, which it does not")
     return stored
 
 
@@ -223,7 +222,24 @@ def write_text(path: str, text: str, options: Options) -> None:
         output.publish(sync=options.sync)
 
 
-def settled(metadata: Mapping[str, str], key: str) -> str:
-    """One entry of a file's metadata, "" when it has none."""
-    value = metadata.get(key, "")
-    return value if isinstance(value, str) else ""
+def verify_shards(index_path: str, dst: str, options: dict[str, Any]) -> Verification:
+    """Compare a converted sharded checkpoint, shard by shard, and its index. Raises as `verify` does."""
+    from safeload.converting.engine import compare
+
+    index = read(index_path)
+    new_index = dst if dst.endswith(INDEX) else os.path.join(dst, new_name(os.path.basename(index_path)))
+    written = read(new_index)
+    expected = [new_name(name) for name in index.files]
+    if sorted(expected) != sorted(written.files):
+        raise NotEqual("the new index names other shards than the old one gives")
+    sources = regular_inside(os.path.dirname(index_path), index.files)
+    outputs = dict(zip(written.files, regular_inside(os.path.dirname(new_index), written.files), strict=True))
+    held: dict[str, str] = {}
+    found = []
+    for source, name in zip(sources, expected, strict=True):
+        found.append(compare(source, outputs[name], **options))
+        held |= dict.fromkeys(tensor_names(outputs[name]), name)
+    if held != dict(written.weight_map):
+        raise NotEqual("the index and the shards do not agree on which tensor is where")
+    digests = {name: digest for one in found for name, digest in one.digests.items()}
+    return Verification(sum(one.tensors for one in found), sum(one.nbytes for one in found), found[0].library, digests)

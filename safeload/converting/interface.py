@@ -180,6 +180,7 @@ class Conversion:
     verification     see Verification
     seconds          stage ("judge", "plan", "write", "sync", "verify", "hash") -> duration
     manifest         path of the manifest, None when none was asked for
+    shards           paths of the shards when there are several; `output` is then their index
     """
 
     source: str
@@ -195,3 +196,4 @@ class Conversion:
     verification: Verification
     seconds: Mapping[str, float]
     manifest: str | None = None
+    shards: tuple[str, ...] = ()

@@ -108,14 +108,14 @@ def read_index(path: str) -> Index:
     files = tuple(dict.fromkeys(found.values()))
     for name in files:
         if not is_plain_name(name):
-            raise Malformed(f"{shown} names the file {ascii(name[:200])}, which is not the plain name of a file beside it")
+            raise Malformed(f"{shown} names the file {name[:200]!a}, which is not the plain name of a file beside it")
     metadata = document.get("metadata")
     texts = metadata.items() if isinstance(metadata, dict) else ()
     return Index(found, files, {key: value for key, value in texts if type(value) is str})
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether `name` is one component of a path on every system: no separator, drive, control character or dots alone."""
+    """Whether `name` is one component of a path on every system, and not hidden: no separator, no drive."""
     return (
         0 < len(name) <= 255
         and not set(name) & set('/\\:*?"<>|')
@@ -138,6 +138,6 @@ def joined(maps: Iterable[Mapping[str, str]]) -> dict[str, str]:
     for part in maps:
         for name, file in part.items():
             if name in found:
-                raise Malformed(f"{ascii(name[:200])} is in two shards: {found[name]} and {file}")
+                raise Malformed(f"{name[:200]!a} is in two shards: {found[name]} and {file}")
             found[name] = file
     return found

@@ -91,13 +91,16 @@ def judge(
                 report=scan.report,
             )
         admit(scan.report, unvetted=terms.unvetted, trust=trust, narrowed=terms.weights_only)
-    except MemoryError as error:
-        source.close()
-        raise LoadFailed("there is not enough memory to judge this file") from error
+    except MemoryError:
+        # What filled the memory goes with this error: only then is there room to raise another.
+        pass
     except BaseException:
         source.close()
         raise
-    return Judged(source, scan, trust)
+    else:
+        return Judged(source, scan, trust)
+    source.close()
+    raise LoadFailed("there is not enough memory to judge this file")
 
 
 def _private(source: Source) -> Source:
