@@ -14,7 +14,7 @@ time that a scan has to start, and five times as long to make, of which a checkp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from safeload.cell import UNSET, Cell
 from safeload.source import Source
@@ -23,12 +23,13 @@ from safeload.source import Source
 class Leaf:
     """Base of the leaves: equal when of one type with equal attributes, and never changed once made."""
 
+    __match_args__: ClassVar[tuple[str, ...]] = ()
     __slots__ = ()
 
     def parts(self) -> dict[str, object]:
         """The attributes by their names, in the order of the constructor."""
-        names: tuple[str, ...] = type(self).__slots__
-        return {name: getattr(self, name) for name in names}
+        # Not from __slots__, which a compiled class does not have.
+        return {name: getattr(self, name) for name in type(self).__match_args__}
 
     def but(self, **changes: object) -> Self:
         """A leaf like this one, but for `changes`."""
@@ -51,7 +52,8 @@ class Extent(Leaf):
     size             bytes after inflation (== length when stored)
     """
 
-    __slots__ = ("offset", "length", "size", "stored")
+    __match_args__ = ("offset", "length", "size", "stored")
+    __slots__ = __match_args__
 
     def __init__(self, offset: int, length: int, size: int, stored: bool = True) -> None:
         self.offset: Final = offset
@@ -63,7 +65,8 @@ class Extent(Leaf):
 class Symbol(Leaf):
     """A vetted name used as a value: a dtype, a layout, a class handed to a constructor ("torch.float32")."""
 
-    __slots__ = ("name",)
+    __match_args__ = ("name",)
+    __slots__ = __match_args__
 
     def __init__(self, name: str) -> None:
         self.name: Final = name
@@ -79,7 +82,8 @@ class StorageSpec(Leaf):
     home      the Document whose `storages` hold the key, None for the one that holds this spec
     """
 
-    __slots__ = ("key", "dtype", "nbytes", "location", "view", "home")
+    __match_args__ = ("key", "dtype", "nbytes", "location", "view", "home")
+    __slots__ = __match_args__
 
     def __init__(
         self,
@@ -104,7 +108,8 @@ class TensorSpec(Leaf):
     shape, stride, offset   in elements of `dtype`; offset counts from the start of the storage (of its view)
     """
 
-    __slots__ = ("storage", "dtype", "shape", "stride", "offset", "requires_grad", "conj", "neg")
+    __match_args__ = ("storage", "dtype", "shape", "stride", "offset", "requires_grad", "conj", "neg")
+    __slots__ = __match_args__
 
     def __init__(
         self,
@@ -130,7 +135,8 @@ class TensorSpec(Leaf):
 class QuantizedSpec(Leaf):
     """A quantized tensor. `scale` and `zero_point` are numbers (per tensor), or TensorSpecs or lists (per channel)."""
 
-    __slots__ = ("data", "scheme", "scale", "zero_point", "axis")
+    __match_args__ = ("data", "scheme", "scale", "zero_point", "axis")
+    __slots__ = __match_args__
 
     def __init__(self, data: TensorSpec, scheme: str, scale: Any, zero_point: Any, axis: int | None = None) -> None:
         self.data: Final = data
@@ -148,7 +154,8 @@ class SparseSpec(Leaf):
     checked   the bytes of each of `indices` as they were validated: build from these, never from the file again
     """
 
-    __slots__ = ("layout", "indices", "values", "shape", "coalesced", "checked", "requires_grad")
+    __match_args__ = ("layout", "indices", "values", "shape", "coalesced", "checked", "requires_grad")
+    __slots__ = __match_args__
 
     def __init__(
         self,
@@ -172,7 +179,8 @@ class SparseSpec(Leaf):
 class NestedTensorSpec(Leaf):
     """A strided nested tensor: `sizes` and `strides` are rows of ints, `offsets` one int a piece; all were checked."""
 
-    __slots__ = ("buffer", "sizes", "strides", "offsets")
+    __match_args__ = ("buffer", "sizes", "strides", "offsets")
+    __slots__ = __match_args__
 
     def __init__(
         self,
@@ -195,7 +203,8 @@ class WrappedTensor(Leaf):
     state   attributes to set: dict of str (identifiers, no dunder, no attribute of Tensor) to any value; None when none
     """
 
-    __slots__ = ("data", "kind", "requires_grad", "state")
+    __match_args__ = ("data", "kind", "requires_grad", "state")
+    __slots__ = __match_args__
 
     def __init__(self, data: object, kind: str, requires_grad: bool = False, state: object = None) -> None:
         self.data: Final = data
@@ -207,7 +216,8 @@ class WrappedTensor(Leaf):
 class StorageValue(Leaf):
     """A storage used as a value of its own: `typed` a TypedStorage of `storage.dtype`, else an UntypedStorage."""
 
-    __slots__ = ("storage", "typed")
+    __match_args__ = ("storage", "typed")
+    __slots__ = __match_args__
 
     def __init__(self, storage: StorageSpec, typed: bool) -> None:
         self.storage: Final = storage
@@ -223,7 +233,8 @@ class ArraySpec(Leaf):
     scalar    a numpy scalar (shape ()) instead of an array
     """
 
-    __slots__ = ("dtype", "shape", "fortran", "data", "objects", "fields", "scalar")
+    __match_args__ = ("dtype", "shape", "fortran", "data", "objects", "fields", "scalar")
+    __slots__ = __match_args__
 
     def __init__(
         self,
@@ -304,7 +315,8 @@ class Document:
 class Enclosed(Leaf):
     """A leaf that is a file of its own (bytes handed to a nested loader): its Document stands in its place."""
 
-    __slots__ = ("document",)
+    __match_args__ = ("document",)
+    __slots__ = __match_args__
 
     def __init__(self, document: Document) -> None:
         self.document: Final = document

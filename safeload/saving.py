@@ -55,7 +55,8 @@ def save(
 
     obj       tensors and plain data, nested in dicts, lists, tuples, sets: what the vetted table knows (numpy arrays,
               dates, paths, OrderedDict, torch.Size, dtypes, RNG states, ... too). Ties, views, requires_grad,
-              Parameters and devices are kept. A flat dict of tensors gives the plain file that every safetensors reader takes
+              Parameters and devices are kept. A flat dict of tensors gives the plain file that every
+              safetensors reader takes
     path      replaced in one step when it exists: a crash leaves the old file or the new one
     metadata  further entries of the file's `__metadata__`, texts to texts: {"git": "1f3a9c"}. Keys that start with
               "safeload." are refused, and so is "format"

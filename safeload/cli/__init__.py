@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from safeload.cli.ending import INTERRUPTED, UNFINISHED, complain, end_process, leave, lost_output
-from safeload.errors import InputError, SafeloadError
+from safeload.errors import InputError, OutputError, SafeloadError
 
 # Command, the file that holds it under the same name, and its line in `safeload --help`.
 COMMANDS = (
@@ -70,7 +70,7 @@ class Lazy(click.Group):
         except click.ClickException as error:
             context = getattr(error, "ctx", None)
             complain(error.format_message(), context)
-        except InputError as error:
+        except (InputError, OutputError) as error:
             complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         except SafeloadError as error:
             complain(str(error))

@@ -90,10 +90,11 @@ def folder_text(done: FolderConversion) -> str:
     failed = sum(outcome.error is not None for outcome in done.outcomes)
     other = len(done.outcomes) - len(converted) - ready - failed
     total = size(sum(conversion.nbytes for conversion in converted))
-    parts = [f"{len(converted):,} converted and verified ({total})"]
+    parts = [f"{len(converted):,} converted and verified ({total})"] if converted else []
     parts += [f"{ready:,} done before"] if ready else []
-    parts += [f"{other:,} no checkpoint"] if other else []
+    parts += [f"{other:,} no checkpoint to convert"] if other else []
     parts += [f"{failed:,} failed"] if failed else []
+    parts = parts or ["nothing to convert"]
     return "\n".join([*lines, ", ".join(parts)]) + "\n"
 
 

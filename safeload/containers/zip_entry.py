@@ -34,7 +34,8 @@ _DESCRIPTORS = {12: "<III", 16: "<4xIII", 20: "<IQQ", 24: "<4xIQQ"}
 class Entry(Leaf):
     """One member. Offsets are absolute; `length` bytes lie at `data` in the file and inflate to `size`."""
 
-    __slots__ = ("name", "method", "flags", "crc", "length", "size", "header", "data")
+    __match_args__ = ("name", "method", "flags", "crc", "length", "size", "header", "data")
+    __slots__ = __match_args__
 
     def __init__(
         self, name: str, method: int, flags: int, crc: int, length: int, size: int, header: int, data: int

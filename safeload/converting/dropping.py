@@ -40,7 +40,7 @@ def dropped_objects(document: Document, records: tuple[Record, ...], limits: Lim
 
 
 def _offsets(document: Document, wanted: set[int]) -> dict[int, int]:
-    """id of a Record -> offset, in its stream, of the opcode that would have made it."""
+    """Id of a Record -> offset, in its stream, of the opcode that would have made it."""
     found: dict[int, int] = {}
     seen: set[int] = set()
     todo: list[object] = [document.root]

@@ -43,6 +43,7 @@ from safeload.errors import (
 from safeload.findings import Verdict
 from safeload.inputs import FileSource, open_source
 from safeload.limits import Limits
+from safeload.machine.pause import pause, resume
 from safeload.policy import Policy
 from safeload.scanner import Scan, scan_source
 from safeload.source import Source
@@ -73,7 +74,7 @@ class Job:
         with self.timed("plan"):
             original = self.scan.document
             if original.root is None:
-                raise NotConvertible(f"{ascii(source.name)} holds no object to convert")
+                raise NotConvertible(f"{source.name!a} holds no object to convert")
             chosen = selected(original, options)
             self.document: Document = chosen.document
             self.plan: FilePlan = planned(chosen.document, original, options)
@@ -112,9 +113,12 @@ class Job:
 def opened(src: Any, options: Options) -> Iterator[Job]:
     """A Job for `src`. Raises what `convert` raises, but for what concerns the output."""
     source = open_source(src)
+    # A conversion makes objects that it keeps to its end: collections meanwhile would find nothing.
+    pause()
     try:
         yield Job(source, options)
     finally:
+        resume()
         source.close()
 
 
@@ -377,7 +381,7 @@ def same_metadata(expected: Mapping[str, str], found: Mapping[str, str]) -> None
         if key == CONVERT_KEY and mine is not None and theirs is not None:
             mine, theirs = _lasting(mine), _lasting(theirs)
         if mine != theirs:
-            raise NotEqual(f"the metadata entry {ascii(key[:200])} of the output is not what the source gives")
+            raise NotEqual(f"the metadata entry {key[:200]!a} of the output is not what the source gives")
 
 
 def _lasting(text: str) -> str:

@@ -107,8 +107,8 @@ def convert_shards(index_path: str, dst: str | None, options: Options, jobs: int
     if len(set(map(os.path.normcase, names))) < len(names):
         raise NotConvertible("two shards of the index would have one name as safetensors files: rename one of them")
     new_index = os.path.join(target, new_name(os.path.basename(index_path)))
+    make_folder(target)
     try:
-        os.makedirs(target, exist_ok=True)
         staging = tempfile.mkdtemp(prefix=".safeload-", suffix=".part", dir=target or os.curdir)
     except OSError as error:
         raise output_error(error, target) from error
@@ -207,6 +207,14 @@ def _publish(staging: str, target: str, options: Options) -> None:
 def _moved(done: Conversion, target: str) -> Conversion:
     sidecar = None if done.sidecar is None else os.path.join(target, os.path.basename(done.sidecar))
     return replace(done, output=os.path.join(target, os.path.basename(done.output)), sidecar=sidecar)
+
+
+def make_folder(path: str) -> None:
+    """Make a folder, and those it lies in, where there is none. Raises OutputError."""
+    try:
+        os.makedirs(path or os.curdir, exist_ok=True)
+    except OSError as error:
+        raise output_error(error, path) from error
 
 
 def write_text(path: str, text: str, options: Options) -> None:

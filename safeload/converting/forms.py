@@ -9,7 +9,15 @@ import os
 from typing import Any
 
 from safeload.converting.engine import compare, run
-from safeload.converting.folder import FolderConversion, convert_shards, find_index, is_index, new_name, verify_shards
+from safeload.converting.folder import (
+    FolderConversion,
+    convert_shards,
+    find_index,
+    is_index,
+    make_folder,
+    new_name,
+    verify_shards,
+)
 from safeload.converting.interface import Conversion, Options, Verification
 from safeload.converting.recursive import convert_each
 from safeload.converting.sharded import compare_sharded, convert_sharded
@@ -41,9 +49,10 @@ def convert_any(
         if path is None:
             raise UsageError("a destination is needed: the input has no name of its own")
         target = os.path.join(os.path.dirname(path), new_name(os.path.basename(path)))
-    elif os.path.isdir(target):
+    elif os.path.isdir(target) or target.endswith((os.sep, "/")):
         if path is None:
             raise UsageError(f"{target!r} is a folder: name a file in it")
+        make_folder(target)
         target = os.path.join(target, new_name(os.path.basename(path)))
     return run(src, target, options) if most is None else convert_sharded(src, target, options, most)
 
@@ -67,7 +76,7 @@ def _folder(
             "--recursive converts every checkpoint below it"
         )
     if dst is not None:
-        os.makedirs(dst, exist_ok=True)
+        make_folder(dst)
     return convert_any(single, os.path.dirname(single) if dst is None else dst, options, max_shard_size=most)
 
 

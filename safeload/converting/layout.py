@@ -59,7 +59,7 @@ def metadata(plan: FilePlan, original: Document, report: Report, options: Option
     found |= options.metadata
     for name, kept in plan.ties.items():
         if found.get(name, kept) != kept:
-            raise NotConvertible(f"the tied tensor {ascii(name[:200])} has the name of another metadata entry")
+            raise NotConvertible(f"the tied tensor {name[:200]!a} has the name of another metadata entry")
         found[name] = kept
     if options.disarm and report.verdict is Verdict.DANGEROUS:
         found[DISARMED_KEY] = f"taken out of a dangerous file; {len(calls(report))} findings, {report.judged_sha256}"

@@ -110,7 +110,7 @@ def parts(name: str, leaf: object, limits: Limits) -> Iterator[Named]:
 
 
 def homes(document: Document, limits: Limits) -> dict[int, Document]:
-    """id of a leaf -> the Document that it stands in, for leaves below an enclosed file."""
+    """Id of a leaf -> the Document that it stands in, for leaves below an enclosed file."""
     found: dict[int, Document] = {}
     todo = [document]
     seen = {id(document)}

@@ -88,11 +88,11 @@ class FilePlan:
         """Add a tensor to the output."""
         name = stored.name
         if name in self.stored or name == "__metadata__":
-            raise NotConvertible(f"two tensors of the output would be called {ascii(name[:200])}: rename one of them")
+            raise NotConvertible(f"two tensors of the output would be called {name[:200]!a}: rename one of them")
         try:
             name.encode("utf-8")
         except UnicodeEncodeError:
-            raise NotConvertible(f"the name {ascii(name[:200])} cannot be written as UTF-8: rename it") from None
+            raise NotConvertible(f"the name {name[:200]!a} cannot be written as UTF-8: rename it") from None
         self.stored[name] = stored
         return name
 
@@ -107,7 +107,7 @@ class FilePlan:
         if overlapping:
             self.notes.append(
                 f"{len(overlapping)} tensors share memory and none holds the others: each is stored by value, "
-                f"first {ascii(overlapping[0])}"
+                f"first {overlapping[0]!a}"
             )
         for view in found:
             self._put_view(view)
@@ -153,7 +153,7 @@ class FilePlan:
     def put_resolved(self, name: str, spec: TensorSpec, home: Document) -> None:
         """Add the values of a lazily conjugated or negated tensor, for readers that know no such thing."""
         if spec.dtype not in (COMPLEX if spec.conj else FLOATING):
-            raise NotConvertible(f"{ascii(name)} is a {spec.dtype} with a lazy conjugate or negative")
+            raise NotConvertible(f"{name!a} is a {spec.dtype} with a lazy conjugate or negative")
         negated = "conj-neg" if spec.conj and spec.neg else "conj" if spec.conj else "neg"
         view = view_of(name, spec, home, self._cast)
         form = encoded(view.target, spec.shape)
@@ -182,14 +182,14 @@ class FilePlan:
         array, dtype = resolve(built.args[0]), str(built.args[1])
         assert built.kind == FROM_NUMPY
         if not isinstance(array, ArraySpec) or not isinstance(array.data, bytes) or array.dtype[0] == ">":
-            raise NotConvertible(f"{ascii(name)} is made of an array of an unusual form")
+            raise NotConvertible(f"{name!a} is made of an array of an unusual form")
         given = _NUMPY_FLOATS.get(array.dtype[1:])
         width = len(array.data) // max(numel(array.shape), 1)
         target = self._cast if self._cast is not None and dtype in CASTS else dtype
         form = encoded(target, array.shape)
         cast = given if given is not None and given != target else None
         if (cast is not None and target not in CASTS) or (cast is None and width != itemsize(target)):
-            raise NotConvertible(f"{ascii(name)} is a {dtype} made of an array of {ascii(array.dtype)}")
+            raise NotConvertible(f"{name!a} is a {dtype} made of an array of {array.dtype!a}")
         piece = in_memory(array.data, array.shape, width)
         if array.fortran:
             piece = piece._replace(stride=tuple(reversed(steps(tuple(reversed(array.shape))))))
@@ -286,7 +286,7 @@ def _blob_name(blob: Blob, named: Named | None, number: int) -> str:
         return f"{named.name}.{blob.part}"
     array = blob.owner
     assert isinstance(array, ArraySpec)
-    if named.part or blob.dtype == "uint8" and array.dtype[1:] != "u1":
+    if named.part or (blob.dtype == "uint8" and array.dtype[1:] != "u1"):
         return named.name if named.part else f"{named.name}.bytes"
     return f"{named.name}.fortran" if array.fortran and len(array.shape) > 1 else named.name
 
@@ -296,7 +296,7 @@ def piece_of(view: View) -> Piece:
     width = itemsize(view.dtype)
     swapped = unit(view.storage.dtype) if view.home.big_endian else 1
     if width % swapped:
-        raise NotConvertible(f"{ascii(view.names[0])} shows parts of the elements of a big-endian storage")
+        raise NotConvertible(f"{view.names[0]!a} shows parts of the elements of a big-endian storage")
     return Piece(view.home, view.extent, view.start, view.shape, view.stride, width, swapped)
 
 

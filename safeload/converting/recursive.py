@@ -68,7 +68,8 @@ def _claimed(index: str) -> Iterator[str]:
 def _outputs(paths: list[str], src: str, dst: str) -> dict[str, str]:
     """Where each file goes. Two of a folder that would have one name keep their endings: "a.pt.safetensors"."""
     names = {path: os.path.join(os.path.dirname(path), new_name(os.path.basename(path))) for path in paths}
-    shared = Counter(map(os.path.normcase, names.values()))
+    # One that is safetensors already is no second source of its name: the next run meets what this one wrote.
+    shared = Counter(os.path.normcase(name) for path, name in names.items() if not path.endswith(SUFFIX))
     return {
         path: os.path.join(dst, os.path.relpath(path + SUFFIX if shared[os.path.normcase(name)] > 1 else name, src))
         for path, name in names.items()

@@ -88,19 +88,19 @@ def _renamed(names: list[str], options: Options) -> list[str]:
     if missing:
         raise NotConvertible(
             f"the prefix {prefix!r} is not taken off: {len(missing)} of {len(names)} names do not have it, "
-            f"first {ascii(missing[0][:200])}; choose names with --keys first"
+            f"first {missing[0][:200]!a}; choose names with --keys first"
         )
     new = [name[len(prefix) :] for name in names]
     unknown = [old for old in options.rename if old not in set(new)]
     if unknown:
-        raise NotConvertible(f"there is no tensor {ascii(unknown[0][:200])} to be renamed")
+        raise NotConvertible(f"there is no tensor {unknown[0][:200]!a} to be renamed")
     new = [options.rename.get(name, name) for name in new]
     seen: dict[str, str] = {}
     for name, old in zip(new, names, strict=True):
         if not name:
-            raise NotConvertible(f"nothing would be left of the name {ascii(old[:200])}")
+            raise NotConvertible(f"nothing would be left of the name {old[:200]!a}")
         if name in seen:
-            raise NotConvertible(f"{ascii(seen[name])} and {ascii(old)} would both be called {ascii(name)}")
+            raise NotConvertible(f"{seen[name]!a} and {old!a} would both be called {name!a}")
         seen[name] = old
     return new
 

@@ -48,13 +48,13 @@ def library_says(path: str, tensors: Mapping[str, Stored]) -> str:
             names = set(reader.keys())
             if names != set(tensors):
                 odd = sorted(names ^ set(tensors))[0]
-                raise NotEqual(f"the safetensors library finds other names in the output, first {ascii(odd[:200])}")
+                raise NotEqual(f"the safetensors library finds other names in the output, first {odd[:200]!a}")
             for name, stored in tensors.items():
                 part = reader.get_slice(name)
                 found = (part.get_dtype(), tuple(part.get_shape()))
                 if found != (CODES[stored.dtype], stored.shape):
                     raise NotEqual(
-                        f"{ascii(name[:200])} should be {CODES[stored.dtype]} {stored.shape} and is {found[0]} {found[1]}"
+                        f"{name[:200]!a} should be {CODES[stored.dtype]} {stored.shape} and is {found[0]} {found[1]}"
                     )
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise NotEqual(f"the safetensors library does not read the output: {error}") from error
@@ -85,7 +85,7 @@ def compare(
         for stored in sorted(tensors.values(), key=lambda stored: output.storages[stored.name].offset):
             extent = output.storages[stored.name]
             if extent.size != stored.nbytes:
-                raise NotEqual(f"{ascii(stored.name[:200])} has {extent.size} bytes and should have {stored.nbytes}")
+                raise NotEqual(f"{stored.name[:200]!a} has {extent.size} bytes and should have {stored.nbytes}")
             digest = hashlib.sha256() if digests else None
             compared.tensor(stored, extent.offset, digest)
             if digest is not None:
@@ -153,7 +153,7 @@ def _in_a_row(stored: Stored) -> bool:
 
 def _differs(name: str, at: int) -> NotEqual:
     return NotEqual(
-        f"the output differs from the source in {ascii(name[:200])} near byte {at} of it: the source changed while it was "
+        f"the output differs from the source in {name[:200]!a} near byte {at} of it: the source changed while it was "
         "read, or the disk is faulty"
     )
 

@@ -171,6 +171,8 @@ def latin1(ctx: Context, value: object, offset: int) -> bytes | None:
     """The bytes in `value`: bytes, a bytearray, or text that python 2 wrote for bytes; None for anything else."""
     value = resolve(value)
     if type(value) is bytes:
+        # SECURITY: shared here, and copied by whatever is built from it: many arrays over one bytes fill the memory.
+        spend(ctx, len(value), offset)
         return value
     if type(value) is bytearray:
         unchanged(ctx, offset, value)

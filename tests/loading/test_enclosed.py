@@ -7,6 +7,7 @@ import io
 import pickle
 import re
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -45,11 +46,18 @@ def tensor(storage: Any, *shape: int) -> Reduced:
     return Reduced(torch._utils._rebuild_tensor_v2, storage, 0, shape, stride, False, collections.OrderedDict())
 
 
+def legacy_storage(values: list[int]) -> bytes:
+    """A legacy file of one storage."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's typed storages are deprecated, and still what old files hold
+        torch.save(torch.tensor(values).storage(), buffer, _use_new_zipfile_serialization=False)
+    return buffer.getvalue()
+
+
 def two_files(inner_indices: list[int], outer_indices: list[int]) -> bytes:
     """A zip whose sparse tensor takes its indices from an enclosed legacy file; both have storages of one key."""
-    buffer = io.BytesIO()
-    torch.save(torch.tensor([inner_indices]).storage(), buffer, _use_new_zipfile_serialization=False)
-    inner = buffer.getvalue()
+    inner = legacy_storage(inner_indices)
     key = re.search(rb"\x00(\d{8,})q", inner)
     assert key is not None
     name = key[1].decode()
