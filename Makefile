@@ -20,7 +20,7 @@ help:
 	@echo "make check   formatting, lint and types, then the whole test suite"
 	@echo "make lint    formatting, lint and types only"
 	@echo "make format  let ruff format and sort imports"
-	@echo "make bench   measure scans and loads beside the other tools (takes minutes and 5 GB of disk)"
+	@echo "make bench   measure scans, loads and conversions beside other tools (takes minutes and 20 GB of disk)"
 	@echo "make samples write samples/ again from samples/build.py"
 	@echo "make clean   remove environments, builds and caches"
 
@@ -100,6 +100,7 @@ $(BENCH_VENV)/.installed: $(DECLARED) $(SOURCES) benchmarks/rivals.txt
 bench: $(VENV)/.installed-all $(BENCH_VENV)/.installed
 	$(BIN)/python benchmarks/scan.py --python $(BENCH_BIN)/python --corpus-python $(BIN)/python
 	$(BIN)/python benchmarks/load.py --wheel $(BENCH_VENV)/alone
+	$(BIN)/python benchmarks/convert.py --wheel $(BENCH_VENV)/alone
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -31,7 +31,6 @@ COMPILED = (
     "safeload/inputs/kept.py",
     "safeload/inputs/stream.py",
     "safeload/dtypes.py",
-    "safeload/nesting.py",
     "safeload/judging.py",
     "safeload/vetted/consumption.py",
     "safeload/vetted/collections_types.py",

@@ -45,7 +45,7 @@ def torch_and_save_file() -> Convert:
     return convert
 
 
-def safeload_convert() -> Convert:
+def safeload_convert(**options: bool) -> Convert:
     import numpy
     import safetensors
 
@@ -56,13 +56,14 @@ def safeload_convert() -> Convert:
     convert_ = safeload.convert
 
     def convert(src: str, dst: str, sync: bool) -> dict[str, float]:
-        return dict(convert_(src, dst, sync=sync).seconds)
+        return dict(convert_(src, dst, sync=sync, **options).seconds)
 
     return convert
 
 
 TOOLS: dict[str, Callable[[], Convert]] = {
     "safeload": safeload_convert,
+    "safeload-apart": lambda: safeload_convert(overlap=False),
     "torch": torch_and_save_file,
     "cp": cp,
 }

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from safeload.converting import convert, verify
+    from safeload.converting.forms import convert, verify
     from safeload.errors import (
         EndOfInput,
         InputDenied,
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
         LoadFailed,
         Malformed,
         MissingExtra,
+        NotConvertible,
+        NotEqual,
+        OutputError,
+        OutputExists,
         SafeloadError,
         UnsafeCheckpoint,
         UsageError,
@@ -55,6 +59,10 @@ __all__ = [
     "Limits",
     "Malformed",
     "MissingExtra",
+    "NotConvertible",
+    "NotEqual",
+    "OutputError",
+    "OutputExists",
     "Policy",
     "Record",
     "Report",
@@ -79,8 +87,8 @@ __all__ = [
 _HOMES = {
     "scan": "safeload.scanner",
     "load": "safeload.loading",
-    "convert": "safeload.converting",
-    "verify": "safeload.converting",
+    "convert": "safeload.converting.forms",
+    "verify": "safeload.converting.forms",
     "save": "safeload.saving",
     "state_dict": "safeload.modules",
     "open": "safeload.loading.lazy",
@@ -101,6 +109,10 @@ _HOMES = {
             "LoadFailed",
             "Malformed",
             "MissingExtra",
+            "NotConvertible",
+            "NotEqual",
+            "OutputError",
+            "OutputExists",
             "SafeloadError",
             "UnsafeCheckpoint",
             "UsageError",

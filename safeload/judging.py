@@ -19,6 +19,7 @@ from safeload.machine import Buffer, Call, Effect, Extension, Global, Mutation, 
 from safeload.policy import Decision, Kind, Policy
 from safeload.record import Record
 from safeload.vetted import CONSTRUCTORS, Constructor, Context, ShapeError, persistent_value
+from safeload.vetted.consumption import spend
 
 _SEVERITY = {
     Verdict.DANGEROUS: Severity.HIGH,
@@ -64,6 +65,8 @@ class Judge:
         self._known: dict[int, _Known] = {}
         self._uncalled: dict[int, _Known] = {}
         self._reported: set[tuple[str, str]] = set()
+        # Records whose state is a dict of our own, because more than one BUILD set it.
+        self._merged: set[int] = set()
         self._changed: list[Call] = []
 
     def run(self) -> None:
@@ -229,7 +232,7 @@ class Judge:
         self._changed.append(target)
         value = target.value
         if isinstance(value, Record):
-            _record_change(value, change)
+            self._record_change(value, change)
             return
         found = self._known.get(id(target.func))
         try:
@@ -242,6 +245,33 @@ class Judge:
             self._add(
                 error.rule, error.verdict, _SEVERITY[error.verdict], message, change.offset, name, mutation_text(change)
             )
+
+    def _record_change(self, record: Record, change: Mutation) -> None:
+        payload = change.payload
+        if change.kind == "build":
+            if type(record.state) is not dict or type(payload) is not dict:
+                record.state = payload
+                return
+            if id(record) not in self._merged:
+                # The first state is the stream's own dict, which others may share.
+                self._merged.add(id(record))
+                record.state = dict(record.state)
+            try:
+                spend(self.context, len(payload), change.offset)
+            except ShapeError as error:
+                self._add(
+                    error.rule, error.verdict, _SEVERITY[error.verdict], error.message, change.offset, None, ""
+                )  # fmt: skip
+                return
+            record.state.update(payload)
+            return
+        items = payload if isinstance(payload, list) else []
+        if record.items is None:
+            record.items = []
+        if change.kind == "setitem":
+            record.items.extend(zip(items[0::2], items[1::2], strict=False))
+        else:
+            record.items.extend(items)
 
     def _other(self, effect: Effect) -> None:
         if not isinstance(effect, Mutation) and effect.value is UNSET:
@@ -271,23 +301,6 @@ def shape_finding(error: ShapeError, view: View, offset: int, evidence: str) -> 
         error.rule, error.verdict, _SEVERITY[error.verdict], error.message, _REMEDY[error.verdict],
         offset=offset, evidence=evidence[:400],
     )  # fmt: skip
-
-
-def _record_change(record: Record, change: Mutation) -> None:
-    payload = change.payload
-    if change.kind == "build":
-        if isinstance(record.state, dict) and isinstance(payload, dict):
-            record.state = {**record.state, **payload}
-        else:
-            record.state = payload
-        return
-    items = payload if isinstance(payload, list) else []
-    if record.items is None:
-        record.items = []
-    if change.kind == "setitem":
-        record.items.extend(zip(items[0::2], items[1::2], strict=False))
-    else:
-        record.items.extend(items)
 
 
 def _tuple(args: object) -> tuple[object, ...]:

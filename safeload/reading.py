@@ -22,6 +22,7 @@ from safeload.containers.interface import (
     Storages,
 )
 from safeload.containers.storage_bytes import storage_bytes
+from safeload.containers.torch_legacy import MAGIC
 from safeload.declared import declared, named_object
 from safeload.document import Document, Enclosed, Extent, TensorSpec
 from safeload.elements import elements, is_contiguous, spec_bytes
@@ -40,6 +41,8 @@ from safeload.source import Source
 from safeload.streams import interpret
 from safeload.vetted import Context, ShapeError
 
+# Plain values in a row before a second format; more than that is taken for an attack on patience.
+_STREAMS = 64
 _AGAIN = "download the file again and compare its checksum with the publisher's"
 
 
@@ -73,21 +76,42 @@ class Tally:
 def readings(source: Source, limits: Limits) -> tuple[Container, ...]:
     """Every container that `source` is to some program; a pickle behind another format counts when it does anything."""
     found = recognise(source)
-    if len(found) > 1 and found[-1].name == "pickle" and not may_do(source, limits):
+    # The length field of safetensors spells a plain value now and then, and means nothing by it.
+    values_count = found[0].name != "safetensors"
+    if len(found) > 1 and found[-1].name == "pickle" and not may_do(source, limits, values_count=values_count):
         return found[:-1]
     return found
 
 
-def may_do(source: Source, limits: Limits) -> bool:
-    """Whether an unpickler that is given `source` reaches its end, or an effect that is more than a persistent load.
+def may_do(source: Source, limits: Limits, *, values_count: bool = True) -> bool:
+    """Whether an unpickler that is given `source` gets to an effect that is more than a persistent load.
 
     A text persistent load runs nothing that the file names, and every PNG begins with one (0x89, "PNG", a newline).
+    Without `values_count` a plain value alone is no end, unless it is torch's magic number or a pickle that does
+    something stands behind it.
+
+    SECURITY: an unpickler with other limits or another encoding than ours goes on where we would stop, so a limit
+    counts as an effect, and the encoding is the one that no text breaks.
     """
-    try:
-        program: Program | None = interpret(source, Pickle("object", 0, source.size), limits)
-    except (Malformed, LimitExceeded) as error:
-        program = error.partial
-    return program is not None and (program.whole or not all(type(e) is Persistent for e in program.effects))
+    start = 0
+    for _ in range(_STREAMS):
+        part = Pickle("object", start, source.size, encoding="latin1")
+        try:
+            program = interpret(source, part, limits)
+        except LimitExceeded:
+            return True
+        except Malformed as error:
+            return error.partial is None or _acts(error.partial)
+        if values_count or _acts(program) or (type(program.value) is int and program.value == MAGIC):
+            return True
+        start += program.end
+        if start >= source.size:
+            return False
+    return True
+
+
+def _acts(program: Program) -> bool:
+    return not all(type(effect) is Persistent for effect in program.effects)
 
 
 def read_all(source: Source, containers: tuple[Container, ...], tally: Tally, prefix: str) -> Document | None:

@@ -14,6 +14,7 @@ from safeload.cli.transfer import transfer
 from safeload.errors import UnsafeCheckpoint, UsageError
 from safeload.findings import Verdict
 from safeload.limits import Limits
+from safeload.reports import escape
 
 if TYPE_CHECKING:
     from safeload.converting.folder import FolderConversion
@@ -93,8 +94,8 @@ def convert(
     Only a clean file converts. The result is read back and compared with SRC byte for byte before it takes its name.
     """
     need("convert", "numpy", "safetensors")
-    from safeload.converting import convert as converted
     from safeload.converting.folder import FolderConversion
+    from safeload.converting.forms import convert as converted
 
     options = {name: value for name, value in given.items() if value}
     options["limits"] = Limits.parse(limits)
@@ -114,7 +115,7 @@ def convert(
         with transfer(show=show) as progress:
             done = converted(source, dst, recursive=recursive, jobs=jobs, progress=progress, **options)
     except UnsafeCheckpoint as error:
-        refuse(str(error), refusal_code(error))
+        refuse(with_report(error), refusal_code(error))
     if isinstance(done, FolderConversion):
         _end_folder(context, done, quiet)
     text = single_text(done)
@@ -135,6 +136,14 @@ def _end_folder(context: click.Context, done: FolderConversion, quiet: bool) -> 
     if not any(outcome.conversion is not None or outcome.done for outcome in done.outcomes) and not codes:
         raise UsageError(f"there is no checkpoint below {os.fspath(done.source)!r}")
     context.exit(max(codes, default=0))
+
+
+def with_report(error: UnsafeCheckpoint) -> str:
+    """The message of a refusal, with the command that shows the full report as the last way forward."""
+    path = getattr(error.report, "path", "")
+    if not path or path.startswith("<"):
+        return str(error)
+    return f"{error}\n  - the full report: safeload scan {escape.argument(path)}"
 
 
 def refusal_code(error: UnsafeCheckpoint) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from safeload.cli.convert import refusal_code
+from safeload.cli.convert import refusal_code, with_report
 from safeload.cli.converted import verified_text
 from safeload.cli.ending import need, refuse, write_out
 from safeload.cli.transfer import transfer
@@ -43,7 +43,7 @@ def verify(
     SRC is judged again, and DST says by which options it was made.
     """
     need("convert", "numpy", "safetensors")
-    from safeload.converting import verify as compared
+    from safeload.converting.forms import verify as compared
 
     options: dict[str, Any] = {"limits": Limits.parse(limits)}
     if policy_file is not None:
@@ -55,7 +55,7 @@ def verify(
         with transfer(show=show) as progress:
             found = compared(src, dst, progress=progress, **options)
     except UnsafeCheckpoint as error:
-        refuse(str(error), refusal_code(error))
+        refuse(with_report(error), refusal_code(error))
     except NotEqual as error:
         refuse(str(error), 1)
     if not quiet:

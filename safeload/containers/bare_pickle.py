@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from safeload.containers.interface import Layout, Pickle, Reading
 from safeload.containers.remarks import trailing_bytes
-from safeload.containers.sniff import HEAD, kind_of, may_be_pickle, may_have_effect
+from safeload.containers.sniff import HEAD, kind_of, may_be_pickle
 from safeload.containers.torch_legacy import MAGIC, TorchLegacy, starts_with_magic
 from safeload.errors import LimitExceeded
 from safeload.findings import Finding, Severity, Verdict
@@ -29,10 +29,11 @@ class BarePickle:
         head = source.peek(0, HEAD)
         if kind_of(head, source.size) == "pickle":
             return not starts_with_magic(head)
-        # SECURITY: a file of another format whose first bytes are opcodes that reach an effect is judged as a pickle
-        # too: whoever gives it to pickle.load runs them. Zips, and one safetensors file in 32, start with the opcode
-        # PERSID, which fails at once wherever no persistent_load is set: in every loader at its first pickle.
-        return head[:1] != b"P" and may_have_effect(head, source.size)
+        # SECURITY: a file of another format whose first bytes could be opcodes is a pickle too, to whoever gives it to
+        # pickle.load; the scanner finds out whether it does anything. Also one that stops at once: torch reads four more
+        # pickles behind its magic number, in whatever spelling. Zips, and one safetensors file in 32, start with the
+        # opcode PERSID, which fails at once wherever no persistent_load is set: in every loader at its first pickle.
+        return head[:1] != b"P" and may_be_pickle(head, source.size)
 
     def read(self, source: Source, limits: Limits) -> Reading:
         """See `Container.read`."""

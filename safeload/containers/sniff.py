@@ -100,11 +100,6 @@ def may_be_pickle(head: bytes, size: int | None = None) -> bool:
     return _first_event(head, size) != "error"
 
 
-def may_have_effect(head: bytes, size: int | None = None) -> bool:
-    """As `may_be_pickle`, but False too when the pickle certainly ends before it could import or call anything."""
-    return _first_event(head, size) not in {"error", "stop"}
-
-
 def _first_event(head: bytes, size: int | None) -> str:
     """What happens first when `head` is run: "error", "stop", "effect", or "unknown" when `head` ends before any."""
     if size is None and len(head) < HEAD:

@@ -43,8 +43,8 @@ _LONGEST_DESCRIPTOR = 24
 _PLAIN_FLAGS = DESCRIPTOR | UTF8
 # What torch's writer puts before the name and extra lengths of every local header that has a descriptor.
 _TORCH_LOCAL = struct.pack("<4sHHHIIII", LOCAL, 0, _PLAIN_FLAGS, STORED, 0, 0, 0, 0)
-# Names, each with a line end, that need no closer look: parts of printable ASCII without a backslash or a colon, none of
-# them empty or dots alone, and the last no folder's. Possessive, so that a million names are looked at once.
+# Names, each with a line end, that need no closer look: parts of printable ASCII without a backslash or a colon, none
+# of them empty or dots alone, and the last no folder's. Possessive: what was matched is never looked at again.
 _PLAIN_NAMES = rb"(?:\.?[ -\-0-9;-\[\]-~][ -.0-9;-\[\]-~]*+[/\n])*+"
 # A directory of more bytes than this for each allowed member is refused before it is read.
 _ENTRY_BYTES = 512

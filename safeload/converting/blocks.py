@@ -123,7 +123,7 @@ def _fill(target: Array, part: Array, width: int) -> None:
 
 
 def write_block(dims: list[Dim], starts: list[int], sizes: list[int], data: Array, width: int, write: Write) -> None:
-    """Write one block's bytes (C order, elements of `width` bytes) where they belong, counted from the tensor's start."""
+    """Write one block's bytes (C order, `width` to an element) where they belong, counted from the tensor's start."""
     run = 1
     inner = len(dims)
     while inner and dims[inner - 1].output == run:

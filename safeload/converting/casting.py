@@ -104,4 +104,4 @@ def overflowed(before: Array, after: Array, source: str, target: str) -> int:
 def _infinite(data: Array, dtype: str) -> Array:
     if dtype == "bfloat16":
         return np.asarray((data.view("<u2") & np.uint16(0x7FFF)) == np.uint16(0x7F80))
-    return np.isinf(data.view(_FLOATS[dtype]))
+    return np.asarray(np.isinf(data.view(_FLOATS[dtype])))

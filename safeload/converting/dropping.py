@@ -1,4 +1,4 @@
-"""Which objects outside the vetted table a conversion left out: each of them, with its place in the object and the file.
+"""Which objects outside the vetted table a conversion left out: each with its place in the object and in the file.
 
 Calls nothing and reads no bytes.
 """

@@ -25,7 +25,7 @@ from safeload.errors import InputError, InputNotFound, Malformed, NotConvertible
 from safeload.inputs.walk import walk
 
 _PICKLED = re.compile(r"\.(?:bin|pt|pth|ckpt|pkl|pickle)\.index\.json\Z")
-_ENDINGS = (".tar", ".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle", ".t7", ".npy", ".npz")
+_ENDINGS = (".pth", ".pt", ".bin", ".ckpt", ".pkl")
 
 
 class Outcome(NamedTuple):
@@ -66,13 +66,12 @@ def new_name(name: str) -> str:
     if name.endswith(INDEX):
         return new_name(name.removesuffix(INDEX)) + INDEX
     stem, ending = os.path.splitext(name)
-    if ending in _ENDINGS:
-        inner, before = os.path.splitext(stem)
-        stem = inner if ending == ".tar" and before in _ENDINGS and inner else stem
-        if ending == ".bin":
-            stem = re.sub(r"\Apytorch_model(?![A-Za-z0-9])", "model", stem)
-    else:
-        stem = name if not ending or not stem else stem
+    if not re.fullmatch(r"\.[A-Za-z][A-Za-z0-9_]{0,15}", ending):
+        stem = name  # "llama-2.5" has no suffix
+    elif ending == ".tar" and os.path.splitext(stem)[1] in _ENDINGS:
+        stem = os.path.splitext(stem)[0]
+    elif ending == ".bin":
+        stem = re.sub(r"\Apytorch_model(?![A-Za-z0-9])", "model", stem)
     return stem + SUFFIX
 
 

@@ -1,6 +1,7 @@
 """Which form of conversion is meant: a file, a file in shards, a sharded checkpoint, a folder of checkpoints.
 
-Each form has a file of its own; this one only chooses between them, and names outputs that the caller did not.
+Here are the public `convert` and `verify`. Each form has a file of its own; this one only chooses between them, and
+names outputs that the caller did not.
 """
 
 from __future__ import annotations
@@ -28,16 +29,43 @@ _ONE = ("pytorch_model.bin", "diffusion_pytorch_model.bin")
 """What a folder without an index holds when it is one unsharded model."""
 
 
-def convert_any(
+def convert(
     src: Any,
-    dst: str | os.PathLike[str] | None,
-    options: Options,
+    dst: str | os.PathLike[str] | None = None,
     *,
     max_shard_size: int | str | None = None,
     recursive: bool = False,
     jobs: int = 1,
+    **options: Any,
 ) -> Conversion | FolderConversion:
-    """See `safeload.converting.convert`."""
+    """Convert the checkpoint `src` into the safetensors file `dst`, and verify it, without running anything in it.
+
+    src      a path, the bytes themselves or a binary file object; or the path of a folder (or index) of a sharded
+             checkpoint; or with `recursive` a folder of checkpoints
+    dst      path of the output; refused when it exists (unless `force`) or is the source. None: beside the source,
+             under its name with the suffix .safetensors. For a folder, a folder
+    options  the fields of `Options`
+    max_shard_size  bytes, or as "5GB": split the output, when it is larger, into shards and an index
+    jobs     files of a folder that are converted at a time
+
+    Gives a Conversion, and a FolderConversion for shards of a folder and with `recursive`, where the errors of single
+    files are in its outcomes. Otherwise raises UnsafeCheckpoint (with `.report`) when the verdict does not allow it,
+    NotConvertible for what the format cannot hold (name collisions, keys that are no text, a header over 100 MB),
+    OutputError (OutputExists) when the output cannot be written, InputError when the source cannot be read or changed
+    meanwhile, NotEqual when verification found a difference, MissingExtra without numpy and safetensors, UsageError for
+    options without a meaning. Whatever is raised, no new file is left behind and an old one is as it was.
+    """
+    return _convert(src, dst, Options(**options), max_shard_size, recursive, jobs)
+
+
+def _convert(
+    src: Any,
+    dst: str | os.PathLike[str] | None,
+    options: Options,
+    max_shard_size: int | str | None,
+    recursive: bool,
+    jobs: int,
+) -> Conversion | FolderConversion:
     most = None if max_shard_size is None else parse_size(max_shard_size)
     path = os.fspath(src) if isinstance(src, str | os.PathLike) else None
     target = None if dst is None else os.fspath(dst)
@@ -77,7 +105,7 @@ def _folder(
         )
     if dst is not None:
         make_folder(dst)
-    return convert_any(single, os.path.dirname(single) if dst is None else dst, options, max_shard_size=most)
+    return _convert(single, os.path.dirname(single) if dst is None else dst, options, most, False, 1)
 
 
 def _single(folder: str) -> str | None:
@@ -87,8 +115,19 @@ def _single(folder: str) -> str | None:
     return next((path for name in _ONE if os.path.isfile(path := os.path.join(folder, name))), None)
 
 
-def verify_any(src: Any, dst: str | os.PathLike[str], options: dict[str, Any]) -> Verification:
-    """See `safeload.converting.verify`."""
+def verify(src: Any, dst: str | os.PathLike[str], **options: Any) -> Verification:
+    """Compare the safetensors file `dst` with the checkpoint `src` it was made from, from the two files alone.
+
+    The source is judged and planned again by what `dst` records of its conversion; then every name, type, shape,
+    metadata entry and byte is compared. `dst` may be the index of shards, `src` then the file or index they were made
+    from. `options`: `policy`, `limits`, `progress`, and for a single file `digests=True` for sha256s.
+
+    Raises as `convert` does: NotEqual for any difference.
+    """
+    return _verify(src, dst, options)
+
+
+def _verify(src: Any, dst: str | os.PathLike[str], options: dict[str, Any]) -> Verification:
     path = os.fspath(src) if isinstance(src, str | os.PathLike) else None
     target = os.fspath(dst)
     if path is not None and (os.path.isdir(path) or is_index(path)):

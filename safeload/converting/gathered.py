@@ -7,6 +7,7 @@ Memory stays bounded for any shape and stride.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def _read(source: Bytes, start: int, places: Array, width: int) -> Array:
     breaks = np.flatnonzero(np.diff(places) > _GAP * width) + 1
     rows = np.empty((places.size, width), np.uint8)
     edges = [0, *breaks.tolist(), places.size]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         first, last = int(places[low]), int(places[high - 1])
         raw = np.frombuffer(source.read(start + first, last - first + width), np.uint8)
         if last - first == (high - low - 1) * width:

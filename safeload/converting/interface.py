@@ -17,7 +17,7 @@ from safeload.policy import Policy
 from safeload.report import Report
 
 Progress = Callable[[str, int, int], None]
-"""Called with a stage ("write", "sync", "verify", "hash"), bytes done and bytes in all. What it raises ends the conversion."""
+"""Called with a stage ("write", "sync", "verify", "hash"), bytes done and bytes in all; by one of two threads."""
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 """What `dtype` may ask for, and torch's names."""
@@ -44,6 +44,7 @@ class Options:
     force         replace an existing destination
     manifest      where to write the manifest (JSON); None: none is made, and nothing is hashed
     sync          fsync the file and its folder before it is shown under its name
+    overlap       verify while writing, in a second thread; False: afterwards
     policy        rules to judge by, None for the default ones
     progress      see Progress
     """
@@ -59,8 +60,9 @@ class Options:
     force: bool = False
     manifest: str | os.PathLike[str] | None = None
     sync: bool = True
+    overlap: bool = True
     policy: Policy | None = None
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
@@ -68,8 +70,9 @@ class Options:
             raise UsageError(f"allow must be 'unvetted', not {self.allow!r}")
         if self.dtype is not None and self.dtype not in DTYPES:
             raise UsageError(f"dtype must be one of {', '.join(DTYPES)}, not {self.dtype!r}")
-        if isinstance(self.keys, str):
-            raise UsageError("keys takes a tuple of globs, not one text")
+        if not isinstance(self.keys, tuple | list):
+            raise UsageError("keys takes a tuple of globs")
+        object.__setattr__(self, "keys", tuple(self.keys))
         for name, texts in (("rename", self.rename), ("metadata", self.metadata)):
             if not all(type(k) is str and type(v) is str for k, v in texts.items()):
                 raise UsageError(f"{name} maps texts to texts")

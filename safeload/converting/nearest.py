@@ -1,7 +1,7 @@
-"""Was a float rounded to the nearest one, ties to even? Told from the result and its neighbours, without rounding again.
+"""Was a float rounded to the nearest one, ties to even? Told from the result and its neighbours.
 
-The values of bfloat16, float16 and float32 and the middles between two of them are exact in float64, so every comparison
-here is exact. Knows element types and bytes only.
+Nothing is rounded again: the values of bfloat16, float16 and float32 and the middles between two of them are exact in
+float64, and so is every comparison here. Knows element types and bytes only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FORMATS = {"bfloat16": (8, 7), "float16": (5, 10), "float32": (8, 23)}
 
 
 def nearest(given: Array, source: str, result: Array, target: str) -> bool:
-    """Whether each of `result` (n x bytes, of type `target`) is the nearest to its element of `given` (type `source`)."""
+    """Whether each of `result` (rows of bytes, type `target`) is nearest to its element of `given` (type `source`)."""
     value = _values(given, source)
     exponent, fraction = _FORMATS[target]
     width = 1 + exponent + fraction

@@ -64,11 +64,13 @@ class Output:
     def _space(self, needs: int) -> None:
         if not hasattr(os, "statvfs"):
             return
-        with suppress(OSError):
+        try:
             found = os.statvfs(self.folder)
-            free = found.f_bavail * found.f_frsize
-            if found.f_blocks and free < needs:
-                raise OutputError(errno.ENOSPC, f"needs {needs} bytes, and {free} are free", self.shown)
+        except OSError:
+            return
+        free = found.f_bavail * found.f_frsize
+        if found.f_blocks and free < needs:
+            raise OutputError(errno.ENOSPC, f"needs {needs} bytes, and {free} are free", self.shown)
 
     def _open(self) -> None:
         unnamed = getattr(os, "O_TMPFILE", 0)

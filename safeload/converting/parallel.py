@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import TypeVar
 
@@ -38,17 +38,25 @@ def run_all(
             told(stage, done, total)
 
     given = replace(options, progress=progress)
-    with ThreadPoolExecutor(max(jobs, 1), thread_name_prefix="safeload-convert") as pool:
-        futures: list[Future[Result]] = [pool.submit(work, task, given) for task in tasks]
+
+    def one(task: Task) -> Result:
+        if stop.is_set():
+            raise Stopped
         try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            return work(task, given)
         except BaseException:
             stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
             raise
-        failed = [future for future in futures if future in done and future.exception() is not None]
-        if failed:
+
+    with ThreadPoolExecutor(max(jobs, 1), thread_name_prefix="safeload-convert") as pool:
+        futures: list[Future[Result]] = [pool.submit(one, task) for task in tasks]
+        try:
+            wait(futures)
+        except BaseException:  # Ctrl-C
             stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise failed[0].exception() or AssertionError("it failed")
+            raise
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        for error in errors:
+            if not isinstance(error, Stopped):
+                raise error
         return [future.result() for future in futures]

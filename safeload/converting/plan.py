@@ -1,7 +1,7 @@
 """Document -> what lies in the output under which name, and where the tree finds it. Reads no tensor.
 
-The order of decisions: names (`naming`), equal and nested views (`views`), encodings (`encoding`), then one `Stored` for
-each tensor of the output. Everything follows from the Document and the options, so that `verify` can plan again.
+The order of decisions: names (`naming`), equal and nested views (`views`), encodings (`encoding`), then one `Stored`
+for each tensor of the output. Everything follows from the Document and the options, so that `verify` can plan again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from safeload.converting.encoding import CASTS, encoded, unit
 from safeload.converting.interface import DTYPES, Options, Piece, Stored
-from safeload.converting.naming import EMPTY, FROM_NUMPY, Named, homes, leaves, parts
+from safeload.converting.naming import EMPTY, Named, homes, leaves, parts
 from safeload.converting.views import View, merged, nest, steps, view_of, whole_of
 from safeload.document import (
     ArraySpec,
@@ -81,6 +81,13 @@ class FilePlan:
     def drops(self, record: Record) -> bool:
         """See `Plan.drops`."""
         return self._options.allow == "unvetted" or self._options.disarm
+
+    def forget(self) -> None:
+        """Let go of what only the tree asks for."""
+        self._placed.clear()
+        self._wholes.clear()
+        self._blobs.clear()
+        self._alive.clear()
 
     # Making it
 
@@ -180,7 +187,6 @@ class FilePlan:
             self.put(Stored(name, form.dtype, form.shape, 0, in_memory(b"", (0,), itemsize(form.dtype))))
             return
         array, dtype = resolve(built.args[0]), str(built.args[1])
-        assert built.kind == FROM_NUMPY
         if not isinstance(array, ArraySpec) or not isinstance(array.data, bytes) or array.dtype[0] == ">":
             raise NotConvertible(f"{name!a} is made of an array of an unusual form")
         given = _NUMPY_FLOATS.get(array.dtype[1:])
@@ -211,11 +217,11 @@ def planned(document: Document, original: Document, options: Options) -> FilePla
     named = [part for name, leaf in leaves(document, limits).items() for part in parts(name, leaf, limits)]
     wanted = contents(document)
     plan.records = wanted.records
-    inner = homes(original, limits)
-    for spec, home in wanted.tensors:
-        inner.setdefault(id(spec), home)
-    for value, home in wanted.storages:
-        inner.setdefault(id(value.storage), home)
+    inner = {id(spec): home for spec, home in wanted.tensors}
+    inner |= {id(value.storage): home for value, home in wanted.storages}
+    if document is not original or wanted.records or set(map(id, inner.values())) - {id(document)}:
+        # Leaves of dropped objects, and of a selection, do not say in which file they stand.
+        inner |= homes(original, limits)
     views = list(_views(plan, [*named, *_loose(named, wanted.tensors, wanted.storages)], inner, document))
     plan.put_views(views)
     arrays = {id(part.leaf): part for part in reversed(named) if isinstance(part.leaf, ArraySpec | NestedTensorSpec)}
@@ -232,9 +238,7 @@ def planned(document: Document, original: Document, options: Options) -> FilePla
     return plan
 
 
-def _views(
-    plan: FilePlan, named: Iterable[Named], inner: Mapping[int, Document], document: Document
-) -> Iterable[View]:
+def _views(plan: FilePlan, named: Iterable[Named], inner: Mapping[int, Document], document: Document) -> Iterable[View]:
     meta = 0
     for name, leaf, _ in named:
         if isinstance(leaf, Built):
@@ -244,10 +248,10 @@ def _views(
             yield whole_of(name, spec, spec.home or inner.get(id(spec)) or inner.get(id(leaf)) or document)
         elif isinstance(leaf, ArraySpec) and isinstance(leaf.data, StorageSpec):
             yield whole_of(f"{name}.bytes", leaf.data, leaf.data.home or inner.get(id(leaf.data)) or document)
-        elif isinstance(leaf, TensorSpec) and leaf.storage is None:
-            meta += 1
         elif isinstance(leaf, TensorSpec):
-            assert leaf.storage is not None
+            if leaf.storage is None:
+                meta += 1
+                continue
             home = leaf.storage.home or inner.get(id(leaf)) or document
             if leaf.conj or leaf.neg:
                 plan.put_resolved(name, leaf, home)
@@ -285,8 +289,7 @@ def _blob_name(blob: Blob, named: Named | None, number: int) -> str:
     if blob.part:
         return f"{named.name}.{blob.part}"
     array = blob.owner
-    assert isinstance(array, ArraySpec)
-    if named.part or (blob.dtype == "uint8" and array.dtype[1:] != "u1"):
+    if named.part or not isinstance(array, ArraySpec) or (blob.dtype == "uint8" and array.dtype[1:] != "u1"):
         return named.name if named.part else f"{named.name}.bytes"
     return f"{named.name}.fortran" if array.fortran and len(array.shape) > 1 else named.name
 

@@ -23,7 +23,7 @@ _CHUNK = 256 << 10
 class Bytes(Protocol):
     """Random access, counted from the start of the storage (of the file, for an output)."""
 
-    def fill(self, offset: int, buffer: bytearray) -> None:
+    def fill(self, offset: int, buffer: memoryview) -> None:
         """Fill all of `buffer` from `offset`."""
 
     def read(self, offset: int, length: int) -> bytes:
@@ -38,7 +38,7 @@ class _OfFile:
         self._start = start
         self._name = name
 
-    def fill(self, offset: int, buffer: bytearray) -> None:
+    def fill(self, offset: int, buffer: memoryview) -> None:
         """See `Bytes.fill`."""
         got = 0
         if hasattr(os, "preadv"):
@@ -73,7 +73,7 @@ class _OfSource:
         self._source = source
         self._start = start
 
-    def fill(self, offset: int, buffer: bytearray) -> None:
+    def fill(self, offset: int, buffer: memoryview) -> None:
         """See `Bytes.fill`."""
         buffer[:] = self.read(offset, len(buffer))
 
@@ -89,7 +89,8 @@ def bytes_of(source: Source, extent: Extent | None, folder: str, stack: ExitStac
     """The bytes of `extent` (of all of `source` for None). What has to be closed is left to `stack`."""
     start = 0 if extent is None else extent.offset
     if extent is not None and not extent.stored:
-        spool = stack.enter_context(tempfile.TemporaryFile(dir=folder, prefix=".safeload."))
+        spool = tempfile.TemporaryFile(dir=folder, prefix=".safeload.")  # noqa: SIM115 - closed with the stack
+        stack.callback(spool.close)
         inflater = zlib.decompressobj(-15)
         wrapped = _OfSource(source, extent.offset)
         size = at = 0

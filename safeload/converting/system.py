@@ -49,6 +49,11 @@ def read_at(fd: int, offset: int, length: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def resize(fd: int, size: int) -> None:
+    """Give a new file its length; the bytes come later."""
+    os.ftruncate(fd, size)
+
+
 def fsync(fd: int) -> None:
     """Have the bytes of a file, or the names in a folder, on the disk."""
     os.fsync(fd)

@@ -8,7 +8,6 @@ are gathered, and casts are not computed again: each result is held against its 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -16,19 +15,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from safeload.containers.interface import Layout
+from safeload.containers.safetensors_file import Safetensors
 from safeload.converting.encoding import CODES
 from safeload.converting.gathered import Boxes
 from safeload.converting.interface import Stored, Verification
 from safeload.converting.nearest import nearest
 from safeload.converting.reread import Bytes, bytes_of
-from safeload.document import Document
-from safeload.errors import MissingExtra, NotEqual
+from safeload.errors import LimitExceeded, Malformed, MissingExtra, NotEqual
+from safeload.findings import Finding
+from safeload.limits import Limits
 from safeload.source import Source
 
 Array = npt.NDArray[Any]
 Told = Callable[[int], None]
 
-_CHUNK = 512 << 10
+_CHUNK = 128 << 10
 
 
 def library_says(path: str, tensors: Mapping[str, Stored]) -> str:
@@ -61,32 +63,54 @@ def library_says(path: str, tensors: Mapping[str, Stored]) -> str:
     return f"safetensors {safetensors.__version__}"
 
 
+def declared(source: Source, limits: Limits) -> Layout:
+    """What the header of an output declares, by our own reader of the format. Raises NotEqual for what is wrong."""
+    reading = Safetensors().read(source, limits)
+    try:
+        while True:
+            part = next(reading)
+            if isinstance(part, Finding):
+                raise NotEqual(f"the header of the output is faulty: {part.message}")
+    except StopIteration as stop:
+        found: Layout = stop.value
+        return found
+    except (Malformed, LimitExceeded) as error:
+        raise NotEqual(f"the header of the output cannot be read: {error.message}") from error
+
+
 def compare(
     tensors: Mapping[str, Stored],
-    output: Document,
+    output: Source,
     path: str,
     folder: str,
     *,
+    limits: Limits,
     told: Told,
     digests: bool = False,
+    ready: Callable[[int], None] = lambda index: None,
 ) -> Verification:
-    """Compare every tensor of `output`, a scanned safetensors file, with its source. Raises NotEqual for a difference.
+    """Compare every tensor of `output`, a safetensors file, with its source. Raises NotEqual for a difference.
 
     path     where the library can open the output
     folder   for compressed storages, laid open
+    ready    waits until the tensor of that number, in the order of the file, may be read
     """
     library = library_says(path, tensors)
-    if set(output.storages) != set(tensors):
+    storages = declared(output, limits).storages
+    if set(storages) != set(tensors):
         raise NotEqual("the output holds other tensors than it should")
     done = 0
     found: dict[str, str] = {}
     with ExitStack() as stack:
-        compared = _Comparison(output.source, folder, stack)
-        for stored in sorted(tensors.values(), key=lambda stored: output.storages[stored.name].offset):
-            extent = output.storages[stored.name]
+        compared = _Comparison(output, folder, stack)
+        # Of tensors that begin at one place, empty ones come first, as their bytes do.
+        order = sorted(tensors.values(), key=lambda stored: (storages[stored.name].offset, stored.nbytes))
+        for index, stored in enumerate(order):
+            extent = storages[stored.name]
             if extent.size != stored.nbytes:
                 raise NotEqual(f"{stored.name[:200]!a} has {extent.size} bytes and should have {stored.nbytes}")
             digest = hashlib.sha256() if digests else None
+            ready(index)
             compared.tensor(stored, extent.offset, digest)
             if digest is not None:
                 found[stored.name] = digest.hexdigest()
@@ -103,8 +127,8 @@ class _Comparison:
         self._folder = folder
         self._stack = stack
         self._storages: dict[tuple[int, int], Bytes] = {}
-        self._mine = bytearray(_CHUNK)
-        self._theirs = bytearray(_CHUNK)
+        self._mine, self._theirs = bytearray(_CHUNK), bytearray(_CHUNK)
+        self._left, self._right = memoryview(self._mine), memoryview(self._theirs)
 
     def tensor(self, stored: Stored, offset: int, digest: Any) -> None:
         """Compare one tensor, whose bytes in the output begin at `offset`."""
@@ -129,16 +153,16 @@ class _Comparison:
 
     def _same(self, name: str, source: Bytes, start: int, offset: int, length: int, digest: Any) -> None:
         mine, theirs = self._mine, self._theirs
+        left, right = self._left, self._right
         for done in range(0, length, _CHUNK):
-            if length - done < _CHUNK:
-                # Both of the length that is left: equal buffers are compared whole.
-                mine, theirs = bytearray(length - done), bytearray(length - done)
-            source.fill(start + done, mine)
-            self._output.fill(offset + done, theirs)
+            size = min(_CHUNK, length - done)
+            source.fill(start + done, left[:size])
+            self._output.fill(offset + done, right[:size])
+            # Both are compared whole: behind `size` stands what was found equal before.
             if mine != theirs:
-                raise _differs(name, done + len(os.path.commonprefix([bytes(mine), bytes(theirs)])))
+                raise _differs(name, done + next(at for at in range(size) if mine[at] != theirs[at]))
             if digest is not None:
-                digest.update(theirs)
+                digest.update(right[:size])
 
 
 def _in_a_row(stored: Stored) -> bool:

@@ -69,7 +69,8 @@ def steps(shape: tuple[int, ...], given: tuple[int, ...] = ()) -> tuple[int, ...
 def view_of(name: str, spec: TensorSpec, home: Document, cast: str | None, *, raw: bool = False) -> View:
     """The View of a tensor that has a storage."""
     storage = spec.storage
-    assert storage is not None
+    if storage is None:
+        raise Malformed(f"{name!a} has no storage")
     extent = extent_of(storage, home)
     width = itemsize(spec.dtype)
     start = (storage.view[0] if storage.view is not None else 0) + spec.offset * width
@@ -78,9 +79,7 @@ def view_of(name: str, spec: TensorSpec, home: Document, cast: str | None, *, ra
     if end > extent.size:
         raise Malformed(f"a tensor reaches behind the end of storage {storage.key}")
     target = cast if cast is not None and spec.dtype in CASTS else spec.dtype
-    return View(
-        [name], [spec], home, storage, extent, spec.dtype, target, spec.shape, spec.stride, start, end, raw=raw
-    )
+    return View([name], [spec], home, storage, extent, spec.dtype, target, spec.shape, spec.stride, start, end, raw=raw)
 
 
 def whole_of(name: str, storage: StorageSpec, home: Document) -> View:

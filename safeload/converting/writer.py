@@ -38,13 +38,19 @@ class _Run(NamedTuple):
     start: int
     at: int
     length: int
+    last: int
 
 
 class Writer:
-    """Writes one output. `infinite` counts finite elements that a cast made infinite."""
+    """Writes one output. `infinite` counts finite elements that a cast made infinite.
 
-    def __init__(self, fd: int, folder: str, told: Told) -> None:
+    told       called with bytes done
+    complete   called with the number of tensors that are complete, in the order of the file
+    """
+
+    def __init__(self, fd: int, folder: str, told: Told, complete: Told) -> None:
         self.infinite = 0
+        self._complete = complete
         self._fd = fd
         self._folder = folder
         self._told = told
@@ -52,17 +58,23 @@ class Writer:
         self._inflated: dict[tuple[int, int], Inflated] = {}
         self._movers: dict[int, system.Mover] = {}
 
-    def write(self, layout: Layout) -> None:
-        """Write header and tensors. Raises OSError for the output, InputError for the source."""
+    def head(self, layout: Layout) -> None:
+        """Write the header. Raises OSError."""
+        system.write_at(self._fd, layout.header, 0)
+        self._step(len(layout.header))
+
+    def body(self, layout: Layout) -> None:
+        """Write the tensors. Raises OSError for the output, InputError for the source."""
         with ExitStack() as stack:
             stack.callback(self._close)
-            system.write_at(self._fd, layout.header, 0)
-            self._step(len(layout.header))
             for part in _runs(layout):
                 if isinstance(part, _Run):
                     self._move(part)
+                    self._complete(part.last + 1)
                 else:
-                    self._transform(*part)
+                    self._transform(*part[:2])
+                    self._complete(part[2] + 1)
+        self._complete(len(layout.tensors))
 
     def _close(self) -> None:
         for inflated in self._inflated.values():
@@ -143,9 +155,9 @@ def _peek(document: Document, offset: int, length: int) -> bytes:
     return data
 
 
-def _runs(layout: Layout) -> Iterator[_Run | tuple[Stored, int]]:
+def _runs(layout: Layout) -> Iterator[_Run | tuple[Stored, int, int]]:
     run: _Run | None = None
-    for stored, offset in layout.tensors:
+    for index, (stored, offset) in enumerate(layout.tensors):
         piece = stored.piece
         if not stored.nbytes:
             continue
@@ -153,17 +165,17 @@ def _runs(layout: Layout) -> Iterator[_Run | tuple[Stored, int]]:
             if run is not None:
                 yield run
                 run = None
-            yield stored, offset
+            yield stored, offset, index
         elif (
             run is not None
             and run.document is piece.document
             and run.extent is piece.extent
             and run.start + run.length == piece.start
         ):
-            run = run._replace(length=run.length + stored.nbytes)
+            run = run._replace(length=run.length + stored.nbytes, last=index)
         else:
             if run is not None:
                 yield run
-            run = _Run(piece.document, piece.extent, piece.start, offset, stored.nbytes)
+            run = _Run(piece.document, piece.extent, piece.start, offset, stored.nbytes, index)
     if run is not None:
         yield run

@@ -32,7 +32,7 @@ class Keys:
             return False
         if isinstance(key, int) and -(1 << 63) <= key < 1 << 64:
             return False
-        if isinstance(key, Cell):
+        if isinstance(key, Cell) and not isinstance(_denoted(key), (tuple, frozenset, list, dict, set, bytearray)):
             return True
         return self._walk(key, offset)
 
@@ -45,6 +45,13 @@ class Keys:
         while pending:
             part = pending.pop()
             left -= 1
+            if isinstance(part, Cell):
+                # SECURITY: once it is built, what it denotes is hashed and compared each time that it is met.
+                cells = True
+                inner = _denoted(part)
+                if not isinstance(inner, (tuple, frozenset, list, dict, set, bytearray)):
+                    continue
+                part = inner
             if isinstance(part, (tuple, frozenset)):
                 left -= len(part)
                 if left >= 0:
@@ -54,8 +61,6 @@ class Keys:
             elif isinstance(part, int):
                 left -= part.bit_length() // 64
                 guessable += 1 if part.bit_length() <= 64 else 2
-            elif isinstance(part, Cell):
-                cells = True
             elif part is None or isinstance(part, float):
                 guessable += 1
             elif not isinstance(part, (str, bytes)):
@@ -71,3 +76,11 @@ class Keys:
             if self.collidable < 0:
                 raise LimitExceeded("too many keys are made of numbers only", limit="numeric_tuple_keys", offset=offset)
         return cells
+
+
+def _denoted(cell: Cell) -> object:
+    """What `cell` denotes: UNSET while nothing is judged."""
+    value: object = cell.value
+    while isinstance(value, Cell):
+        value = value.value
+    return value

@@ -82,7 +82,11 @@ def change_mapping(call: Call, mutation: Mutation, ctx: Context, taken: frozense
     if mutation.kind == "setitem":
         set_items(ctx, items, mutation.payload, mutation.offset)
     elif mutation.kind == "build":
-        built.state = {**(built.state or {}), **attributes(ctx, mutation, taken)}
+        found = attributes(ctx, mutation, taken)
+        if built.state is None:
+            built.state = found
+        else:
+            built.state.update(found)
     else:
         raise ShapeError("a mapping takes items and attributes only")
 

@@ -13,7 +13,6 @@ from safeload.cell import UNSET, Cell
 from safeload.document import Built, Symbol, resolve
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Verdict
-from safeload.machine.keys import Keys
 from safeload.machine.program import Call, Mutation
 from safeload.record import Record
 from safeload.vetted.interface import Context, ShapeError, arguments
@@ -24,6 +23,8 @@ READS_FREE = 64 << 20
 NAME_LENGTH = 1000
 # CPython refuses to convert longer texts to int; no real fraction or entropy comes near.
 INTEGER_BITS = 14_000
+# Honest keys with one hash are few: those of -1 and -2 in all their combinations.
+SAME_HASH = 100
 
 
 def spend(ctx: Context, amount: int, offset: int) -> None:
@@ -88,13 +89,12 @@ def hashable(ctx: Context, keys: Sequence[object], offset: int) -> bool:
 
     A Cell hashes by identity here and by value once it is built: whoever builds it must expect equal ones.
     """
-    rules: Keys | None = None
+    rules = ctx.keys
+    before = rules.collidable
     celled = False
     for key in keys:
         if type(key) is str:
             continue
-        if rules is None:
-            rules = Keys(ctx.limits.key_elements, ctx.limits.numeric_tuple_keys)
         try:
             holds_cell = rules.check(key, offset)
         except (Malformed, LimitExceeded) as error:
@@ -103,7 +103,20 @@ def hashable(ctx: Context, keys: Sequence[object], offset: int) -> bool:
             celled = True
             if type(resolve(key)) in (list, dict, set, bytearray):
                 raise ShapeError("a key or element of a set that cannot be hashed", Verdict.UNJUDGED)
+    if before - rules.collidable > SAME_HASH:
+        _dispersed(keys)
     return celled
+
+
+def _dispersed(keys: Sequence[object]) -> None:
+    """Require that few of the keys that were made of numbers have one hash. SECURITY: else their time is the square."""
+    met: dict[int, int] = {}
+    for key in keys:
+        if isinstance(key, (tuple, frozenset)):
+            place = hash(key)
+            met[place] = met.get(place, 0) + 1
+            if met[place] > SAME_HASH:
+                raise ShapeError(f"more than {SAME_HASH} keys or elements of a set have one hash", Verdict.UNJUDGED)
 
 
 def set_items(ctx: Context, items: dict[object, object], payload: object, offset: int) -> None:

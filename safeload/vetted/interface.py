@@ -14,6 +14,7 @@ from safeload.cell import Cell
 from safeload.document import Document, Extent, StorageSpec, TensorSpec, resolve
 from safeload.findings import Verdict
 from safeload.limits import Limits
+from safeload.machine.keys import Keys
 from safeload.machine.program import Call, Mutation
 
 
@@ -45,6 +46,7 @@ class Context:
     deferred   checks of values that can only be read once the layout is known: (cell, check); the scanner runs them and
                puts what they return into the cell
     spent      elements and bytes consumed by calls so far: see `consumption.spend`
+    keys       the rules for keys, with the budget of this stream
     enclosed   judges bytes as a file of its own, for nested loaders
     """
 
@@ -69,6 +71,7 @@ class Context:
         self.deferred: list[tuple[Cell, Callable[[], object]]] = []
         self.tensors = 0
         self.spent = 0
+        self.keys = Keys(limits.key_elements, limits.numeric_tuple_keys)
 
 
 Shape = Callable[[Call, Context], object]

@@ -40,7 +40,11 @@ def change(call: Call, mutation: Mutation, ctx: Context) -> None:
     """BUILD: sets attributes, later ones over earlier ones."""
     built = made(call, "argparse.Namespace", "types.SimpleNamespace")
     taken = _of_namespace() if built.kind == "argparse.Namespace" else frozenset()
-    built.state = {**(built.state or {}), **attributes(ctx, mutation, taken)}
+    found = attributes(ctx, mutation, taken)
+    if built.state is None:
+        built.state = found
+    else:
+        built.state.update(found)
 
 
 CONSTRUCTORS: tuple[Constructor, ...] = (

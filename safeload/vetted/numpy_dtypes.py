@@ -126,7 +126,7 @@ def change(call: Call, mutation: Mutation, ctx: Context) -> None:
         raise ShapeError("has a version that does not go with its state")
     if state[1] not in ("<", ">", "|", "="):
         raise ShapeError("has no known byte order")
-    dtype_made = of(call)
+    before = dtype_made = of(call)
     whole(state[7], -(1 << 63), 1 << 64, "the flags of a dtype")
     if state[2] is not None:
         dtype_made = _subarray(ctx, dtype_made, state, mutation.offset)
@@ -136,7 +136,18 @@ def change(call: Call, mutation: Mutation, ctx: Context) -> None:
         dtype_made = _plain(dtype_made, state)
     if len(state) == 9:
         dtype_made = _metadata(ctx, dtype_made, state[8], mutation.offset)
+    elif dtype_made.kind in "Mm":
+        # SECURITY: numpy follows the missing unit through a null pointer.
+        raise ShapeError("is a date without a unit")
+    if dtype_made != before and not _copied(call):
+        # numpy's own dtypes are shared by everything, and ignore a state.
+        raise ShapeError("changes a dtype that may be numpy's own", Verdict.UNJUDGED)
     call.value = dtype_made.built()
+
+
+def _copied(call: Call) -> bool:
+    """Whether a call of `dtype` asked for a copy, as numpy's writers do."""
+    return isinstance(call.args, tuple) and len(call.args) == 3 and bool(resolve(call.args[2]))
 
 
 def _plain(dtype_made: Dtype, state: tuple[object, ...]) -> Dtype:

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import sys
 from itertools import pairwise
+from math import prod
 
 from safeload.document import NestedTensorSpec, SparseSpec, Symbol, TensorSpec, resolve
+from safeload.dtypes import itemsize
 from safeload.findings import Verdict
 from safeload.machine.program import Call
 from safeload.vetted.interface import Context, ShapeError, arguments
-from safeload.vetted.torch_geometry import outside, sizes
+from safeload.vetted.torch_geometry import check_expansion, outside, sizes
 
 _COMPRESSED = ("torch.sparse_csr", "torch.sparse_csc", "torch.sparse_bsr", "torch.sparse_bsc")
 
@@ -104,11 +106,12 @@ def _check_coo(spec: SparseSpec, ctx: Context) -> SparseSpec:
     for row, size in zip(rows, spec.shape, strict=False):
         if count and not (min(row) >= 0 and max(row) < size):
             raise ShapeError("a sparse tensor has indices outside its size", rule="tensor-bounds")
+    if spec.coalesced and count > 1 and dims == 0:
+        raise ShapeError("a sparse tensor without sparse dimensions claims to be coalesced", rule="tensor-bounds")
     if spec.coalesced and count > 1:
         # A false claim makes torch skip the summing of duplicates, and its kernels assume sorted indices.
-        entries = iter(zip(*rows, strict=True))
-        before = next(entries)
-        for entry in entries:
+        before: tuple[int, ...] = (-1,)
+        for entry in zip(*rows, strict=True):
             if entry <= before:
                 raise ShapeError("a sparse tensor claims to be coalesced and is not", rule="tensor-bounds")
             before = entry
@@ -168,10 +171,17 @@ def _check_nested(
         rows.append(tuple(tuple(flat[i * rank : (i + 1) * rank]) for i in range(pieces)))
     starts = tuple(_integers(offset, ctx.values(offset)).tolist())
     held = spec.buffer.shape[0]
+    copied = 0
     for shape, step, start in zip(*rows, starts, strict=True):
         if min((*shape, *step, start)) < 0:
             raise ShapeError("a piece of a nested tensor has negative sizes", rule="tensor-bounds")
         last = start + sum((n - 1) * s for n, s in zip(shape, step, strict=True))
         if (0 in shape and start > held) or (0 not in shape and last >= held):
             raise ShapeError("a piece of a nested tensor lies outside its buffer", rule="tensor-bounds")
+        numel = prod(shape)
+        if numel >= 1 << 63:
+            raise ShapeError("the sizes of a nested tensor multiply to more than 64 bits can count", rule="tensor-bounds")
+        copied += numel
+    width = itemsize(spec.buffer.dtype)
+    check_expansion(copied * width, held * width, ctx)
     return NestedTensorSpec(spec.buffer, rows[0], rows[1], starts)

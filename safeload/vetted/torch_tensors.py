@@ -31,6 +31,8 @@ from safeload.vetted.torch_geometry import check_geometry, outside, sizes
 from safeload.vetted.torch_sparse import rebuild_nested, rebuild_sparse
 
 TENSOR_LIKE = (TensorSpec, WrappedTensor, QuantizedSpec, SparseSpec, NestedTensorSpec)
+# torch writes three: a parameter of a quantized tensor, with attributes.
+WRAPS = 8
 
 
 def storage_argument(value: object) -> StorageSpec:
@@ -156,23 +158,29 @@ def rebuild_meta(call: Call, ctx: Context) -> TensorSpec:
     return TensorSpec(None, dtype, shape, stride, 0, flag(args[3], dtype))
 
 
-def tensor_argument(value: object) -> object:
+def tensor_argument(value: object, offset: int, ctx: Context) -> object:
     """A tensor-like argument, kept as its Cell so that sharing survives; raises ShapeError when it is none."""
     leaf = resolve(value)
     outside(leaf)
     if not isinstance(leaf, TENSOR_LIKE) and not (type(leaf) is Built and leaf.kind == "torch.from_numpy"):
         raise ShapeError("the first argument must be a tensor")
+    unchanged(ctx, offset, value)
     return value
 
 
 def dtype_of(value: object) -> str:
-    """The element type of a tensor-like value."""
+    """The element type of a tensor-like value; raises ShapeError for wrappers of wrappers of wrappers."""
     leaf = resolve(value)
+    wraps = 0
     while isinstance(leaf, WrappedTensor | QuantizedSpec | SparseSpec | NestedTensorSpec):
         inner = leaf.values if isinstance(leaf, SparseSpec) else (
             leaf.buffer if isinstance(leaf, NestedTensorSpec) else leaf.data
         )  # fmt: skip
         leaf = resolve(inner)
+        wraps += 1
+        if wraps > WRAPS:
+            # SECURITY: going down again for each further one takes the square of their number; a circle has no end.
+            raise ShapeError("wraps a tensor more often than is read", Verdict.UNJUDGED)
     if isinstance(leaf, Built) and leaf.kind == "torch.from_numpy":
         # (array, dtype, requires_grad)
         return str(leaf.args[1])
@@ -183,7 +191,7 @@ def rebuild_parameter(call: Call, ctx: Context) -> WrappedTensor:
     """`_rebuild_parameter(data, requires_grad, hooks)`."""
     data, grad, hooks = positional(call, 3)
     no_hooks(hooks, call, ctx)
-    return WrappedTensor(tensor_argument(data), "Parameter", flag(grad, dtype_of(data)))
+    return WrappedTensor(tensor_argument(data, call.offset, ctx), "Parameter", flag(grad, dtype_of(data)))
 
 
 def rebuild_parameter_with_state(call: Call, ctx: Context) -> WrappedTensor:
@@ -191,7 +199,7 @@ def rebuild_parameter_with_state(call: Call, ctx: Context) -> WrappedTensor:
     data, grad, hooks, state = positional(call, 4)
     no_hooks(hooks, call, ctx)
     attributes = tensor_state(state, call, ctx)
-    return WrappedTensor(tensor_argument(data), "Parameter", flag(grad, dtype_of(data)), attributes)
+    return WrappedTensor(tensor_argument(data, call.offset, ctx), "Parameter", flag(grad, dtype_of(data)), attributes)
 
 
 def tensor_state(state: object, call: Call, ctx: Context) -> dict[str, object] | None:
@@ -245,6 +253,7 @@ def rebuild_from_type(call: Call, ctx: Context) -> WrappedTensor:
         raise ShapeError("the class of a tensor with attributes must be torch's own", Verdict.UNVETTED)
     node = Call("reduce", func, args, None, call.offset)
     node.value = _INNER[inner.name](node, ctx)
+    dtype_of(node)
     grad = node.value.requires_grad if isinstance(node.value, TensorSpec | WrappedTensor) else False
     return WrappedTensor(node, _CLASSES[kind.name], grad, tensor_state(state, call, ctx))
 
@@ -279,6 +288,8 @@ def rebuild_from_numpy(call: Call, ctx: Context) -> Built:
     outside(leaf)
     if type(leaf) is not ArraySpec or leaf.dtype not in _NUMPY:
         raise ShapeError("the data of a device tensor must be a plain numeric array")
+    # SECURITY: an array gets its state from BUILD, and the tensor is made of the array as it is at the end.
+    unchanged(ctx, call.offset, data)
     if _NUMPY[leaf.dtype] != name:
         raise ShapeError(f"a device tensor of {name} is made from {_NUMPY[leaf.dtype]}", Verdict.UNJUDGED)
     return Built("torch.from_numpy", (data, name, flag(grad, name)))
@@ -292,7 +303,7 @@ def parameter(call: Call, ctx: Context) -> WrappedTensor:
     args: tuple[object, ...] = call.args  # type: ignore[assignment]
     dtype = dtype_of(args[0])
     return WrappedTensor(
-        tensor_argument(args[0]), "Parameter", flag(args[1] if len(args) == 2 else dtype in FLOATING, dtype)
+        tensor_argument(args[0], call.offset, ctx), "Parameter", flag(args[1] if len(args) == 2 else dtype in FLOATING, dtype)
     )
 
 
@@ -302,10 +313,13 @@ def parameter_state(call: Call, mutation: Mutation, ctx: Context) -> None:
     leaf = call.value
     if mutation.kind != "build" or type(state) is not tuple or not isinstance(leaf, WrappedTensor):
         raise ShapeError("a Parameter takes only the state that torch writes")
+    if call.mutations and call.mutations[0] is not mutation:
+        # SECURITY: what holds this parameter was judged with its first state.
+        raise ShapeError("a Parameter takes its state once", Verdict.UNJUDGED)
     if len(state) == 5:
         data, grad, hooks = state[0], state[3], state[2]
         no_hooks(hooks, call, ctx)
-        call.value = WrappedTensor(tensor_argument(data), "Parameter", flag(grad, dtype_of(data)))
+        call.value = WrappedTensor(tensor_argument(data, mutation.offset, ctx), "Parameter", flag(grad, dtype_of(data)))
     elif len(state) == 3:
         no_hooks(state[2], call, ctx)
         call.value = WrappedTensor(leaf.data, "Parameter", flag(state[0], dtype_of(leaf.data)))

@@ -16,6 +16,7 @@ from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
+from safeload.reading import readings
 from tests.containers.driver import drive
 from tests.containers.fuzzing import hold_contract
 
@@ -184,7 +185,7 @@ def test_a_header_length_that_looks_like_opcodes_does_not_make_a_pickle():
         header = {f"layer.{n}.weight": entry(offsets=(8 * n, 8 * n + 8)) for n in range(20)}
         header["__metadata__"] = {"x": "y" * words}
         source = MemorySource(file(header, bytes(160)))
-        assert [container.name for container in recognise(source)] == ["safetensors"], words
+        assert [container.name for container in readings(source, Limits())] == ["safetensors"], words
 
 
 def test_many_tensors_at_once():

@@ -1,0 +1,95 @@
+"""Verifying a converted file later, from it and its source alone: judged and planned again, then compared."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from safeload.converting.interface import CONVERT_KEY, Options, Progress, Verification
+from safeload.converting.job import opened
+from safeload.converting.staging import judged_output
+from safeload.errors import InputError, MissingExtra, NotEqual, UsageError
+from safeload.inputs import FileSource
+from safeload.limits import Limits
+from safeload.policy import Policy
+
+_RECORDED = frozenset({"allow", "disarm", "records", "dtype", "strip_prefix", "keys", "rename", "metadata"})
+
+
+def compare(
+    src: Any,
+    dst: str | os.PathLike[str],
+    *,
+    policy: Policy | None = None,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+    digests: bool = False,
+) -> Verification:
+    """See `safeload.converting.verify`."""
+    try:
+        from safeload.converting.verify import compare as compare_bytes
+    except ImportError as error:
+        raise MissingExtra("verification needs numpy and safetensors: pip install 'safeload[convert]'") from error
+    limits = limits or Limits()
+    output = FileSource(dst)
+    try:
+        written = judged_output(output, policy, limits)
+        recorded = recorded_options(written.metadata)
+        options = Options(policy=policy, limits=limits, progress=progress, **(recorded or {}))
+        with opened(src, options) as job:
+            layout = job.layout()
+            if recorded is not None:
+                same_metadata(layout.metadata, written.metadata)
+            result = compare_bytes(
+                job.plan.stored, output, output.path, tempfile.gettempdir(),
+                limits=limits, told=job.told("verify", layout.size), digests=digests,
+            )  # fmt: skip
+            job.unchanged()
+            if output.changed() or not output.still_judged():
+                raise InputError(errno.EIO, "changed while it was being verified", output.name)
+            return result
+    finally:
+        output.close()
+
+
+def recorded_options(entries: Mapping[str, str]) -> dict[str, Any] | None:
+    """The options that a converted file records, None when it records no conversion. Raises NotEqual for nonsense."""
+    text = entries.get(CONVERT_KEY)
+    if text is None:
+        return None
+    try:
+        record = json.loads(text)
+        if record["version"] != 1:
+            raise NotEqual("the output was converted by a later safeload: verify it with that")
+        found = dict(record["options"])
+        # SECURITY: the output says how to read the source again, never where to write or by which rules to judge.
+        if not found.keys() <= _RECORDED:
+            raise NotEqual("the output's record of its conversion names options that no conversion records")
+        if "keys" in found:
+            found["keys"] = tuple(found["keys"])
+        Options(**found)
+    except (ValueError, TypeError, KeyError, RecursionError, UsageError) as error:
+        raise NotEqual("the output's record of its conversion cannot be read") from error
+    return found
+
+
+def same_metadata(expected: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Raise NotEqual unless both say the same; which safeload and which rules made it may differ."""
+    for key in sorted(expected.keys() | found.keys()):
+        mine, theirs = expected.get(key), found.get(key)
+        if key == CONVERT_KEY and mine is not None and theirs is not None:
+            mine, theirs = _lasting(mine), _lasting(theirs)
+        if mine != theirs:
+            raise NotEqual(f"the metadata entry {key[:200]!a} of the output is not what the source gives")
+
+
+def _lasting(text: str) -> str:
+    record = json.loads(text)
+    return json.dumps(
+        {key: record.get(key) for key in ("version", "container", "verdict", "judged_sha256", "options")},
+        sort_keys=True,
+    )

@@ -1,0 +1,107 @@
+"""One source, opened, judged and planned: everything known before the first byte is written."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from safeload.converting.dropping import dropped_objects
+from safeload.converting.gate import admit, calls
+from safeload.converting.interface import Dropped, Options
+from safeload.converting.layout import Layout, laid_out, metadata
+from safeload.converting.plan import FilePlan, planned
+from safeload.converting.select import selected
+from safeload.document import Document
+from safeload.errors import InputError, NotConvertible, UnsafeCheckpoint
+from safeload.inputs import FileSource, open_source
+from safeload.machine.pause import pause, resume
+from safeload.policy import Policy
+from safeload.scanner import Scan, scan_source
+from safeload.source import Source
+from safeload.tree.encode import encode
+
+
+class Job:
+    """One source, judged and planned.
+
+    plan      what goes over;  entries: `__metadata__` without the tree
+    dropped   what does not
+    seconds   stage -> duration so far
+
+    `scan`, when given, is of `source`, by the caller, in place of the one made here.
+    """
+
+    def __init__(self, source: Source, options: Options, scan: Scan | None = None) -> None:
+        self.source = source
+        self.options = options
+        self.seconds: dict[str, float] = {}
+        with self.timed("judge"):
+            policy = options.policy or Policy.default()
+            self.scan: Scan = scan or scan_source(source, policy=policy, limits=options.limits)
+            admit(self.scan.report, options)
+        if self.scan.document is None:
+            raise UnsafeCheckpoint(f"{self.scan.report.path} holds no object to convert", report=self.scan.report)
+        with self.timed("plan"):
+            original = self.scan.document
+            if original.root is None:
+                raise NotConvertible(f"{source.name!a} holds no object to convert")
+            chosen = selected(original, options)
+            self.document: Document = chosen.document
+            self.plan: FilePlan = planned(chosen.document, original, options)
+            self.entries: dict[str, str] = metadata(self.plan, original, self.scan.report, options)
+            self.dropped: tuple[Dropped, ...] = (
+                *chosen.dropped,
+                *dropped_objects(chosen.document, self.plan.records, options.limits),
+                *calls(self.scan.report),
+            )
+
+    def tree(self) -> str:
+        """The text of the tree."""
+        return encode(self.document, self.plan, self.options.limits)
+
+    def layout(self) -> Layout:
+        """The one file that holds everything."""
+        with self.timed("plan"):
+            return laid_out(self.plan.stored.values(), self.entries, self.tree(), self.options.limits)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time spent in a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    def told(self, stage: str, total: int) -> Callable[[int], None]:
+        """What is called with the bytes done of a stage."""
+        told = self.options.progress
+        return (lambda done: None) if told is None else lambda done: told(stage, done, total)
+
+    def forget(self) -> None:
+        """Let go of the object and its tree once everything is laid out: only the tensors' places are needed then."""
+        if self.scan.document is not None:
+            self.scan.document.root = None
+        self.document.root = None
+        self.plan.forget()
+
+    def unchanged(self) -> None:
+        """Raise InputError when the source is not what was judged any more."""
+        if isinstance(self.source, FileSource) and (self.source.changed() or not self.source.still_judged()):
+            raise InputError(errno.EIO, "changed while it was being converted; nothing was written", self.source.name)
+
+
+@contextmanager
+def opened(src: Any, options: Options) -> Iterator[Job]:
+    """A Job for `src`. Raises what `convert` raises, but for what concerns the output."""
+    source = open_source(src)
+    # A conversion makes objects that it keeps to its end: collections meanwhile would find nothing.
+    pause()
+    try:
+        yield Job(source, options)
+    finally:
+        resume()
+        source.close()

@@ -1,0 +1,173 @@
+"""One output file, from a layout to a finished, verified file that has no name yet. See `staged`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from safeload.converting import system
+from safeload.converting.following import Following, Ready
+from safeload.converting.interface import Verification
+from safeload.converting.job import Job
+from safeload.converting.layout import Layout
+from safeload.converting.output import Output, output_error
+from safeload.document import Document
+from safeload.errors import InputError, MissingExtra, NotEqual, OutputError
+from safeload.findings import Verdict
+from safeload.inputs import FileSource
+from safeload.limits import Limits
+from safeload.policy import Policy
+from safeload.scanner import scan_source
+from safeload.tree.sidecar import sidecar_path
+
+
+class Staged:
+    """A finished output without a name. `publish` shows it; leaving `staged` otherwise removes it.
+
+    infinite   finite values that a cast made infinite
+    """
+
+    def __init__(
+        self, output: Output, sidecar: Output | None, layout: Layout, verification: Verification, infinite: int
+    ) -> None:
+        self.output = output
+        self.sidecar = sidecar
+        self.layout = layout
+        self.verification = verification
+        self.infinite = infinite
+
+    def publish(self, *, sync: bool) -> None:
+        """Show it, its tree's own file first: a tree without its tensors misleads nobody."""
+        if self.sidecar is None:
+            self.output.publish(sync=sync)
+            return
+        new = not os.path.lexists(self.sidecar.path)
+        self.sidecar.publish(sync=sync)
+        try:
+            self.output.publish(sync=sync)
+        except BaseException:
+            if new:
+                with suppress(OSError):
+                    os.unlink(self.sidecar.path)
+            raise
+
+
+@contextmanager
+def staged(job: Job, layout: Layout, dst: str | os.PathLike[str], *, digests: bool = False) -> Iterator[Staged]:
+    """`layout` written to a file that will be `dst`, on the disk and verified.
+
+    Raises OutputError for the output, InputError when the source changed, NotEqual when they differ.
+    """
+    try:
+        from safeload.converting.verify import compare
+        from safeload.converting.writer import Writer
+    except ImportError as error:
+        raise MissingExtra("conversion needs numpy and safetensors: pip install 'safeload[convert]'") from error
+    options = job.options
+    with ExitStack() as stack:
+        needs = layout.size + len(layout.sidecar or b"")
+        output = stack.enter_context(Output(dst, force=options.force, needs=needs, source=job.source))
+        sidecar = None
+        if layout.sidecar is not None:
+            beside = sidecar_path(Path(output.path))
+            sidecar = stack.enter_context(Output(beside, force=options.force, source=job.source))
+        with writing(output):
+            system.resize(output.fd, layout.size)
+        written = FileSource(output.readable)
+        stack.callback(written.close)
+
+        def compared(ready: Ready) -> Verification:
+            tensors = {stored.name: stored for stored, _ in layout.tensors}
+            told = job.told("verify", layout.size)
+            return compare(
+                tensors, written, output.readable, output.folder,
+                limits=options.limits, told=told, digests=digests, ready=ready,
+            )  # fmt: skip
+
+        follower = Following(compared)
+        with job.timed("write"), writing(output):
+            writer = Writer(output.fd, output.folder, job.told("write", layout.size), follower.complete)
+            writer.head(layout)
+            if options.overlap:
+                stack.enter_context(follower)
+            writer.body(layout)
+            if sidecar is not None and layout.sidecar is not None:
+                system.write_at(sidecar.fd, layout.sidecar, 0)
+        with job.timed("verify"):
+            if not options.overlap:
+                stack.enter_context(follower)
+            verification = follower.result()
+        if options.sync:
+            with job.timed("sync"):
+                job.told("sync", layout.size)(0)
+                _flushed(job, layout, output, sidecar)
+        with job.timed("verify"):
+            if not options.sync:
+                _judged(job, layout, output, sidecar)
+            # SECURITY: after the comparison too: what changed under both may have been written and compared alike.
+            job.unchanged()
+            if written.read(0, len(layout.header)) != layout.header:
+                raise NotEqual("the header of the output is not the one that was written")
+        yield Staged(output, sidecar, layout, verification, writer.infinite)
+
+
+@contextmanager
+def writing(output: Output) -> Iterator[None]:
+    """What the system refuses while the output is written, as an OutputError; of the source's errors, nothing."""
+    try:
+        yield
+    except (InputError, OutputError):
+        raise
+    except OSError as error:
+        raise output_error(error, output.shown) from error
+
+
+def _flushed(job: Job, layout: Layout, output: Output, sidecar: Output | None) -> None:
+    """Have the output on the disk, and judge it meanwhile."""
+    failed: list[BaseException] = []
+
+    def flush() -> None:
+        try:
+            output.flush()
+            if sidecar is not None:
+                sidecar.flush()
+        except BaseException as error:  # raised again below
+            failed.append(error)
+
+    thread = threading.Thread(target=flush, name="safeload-sync", daemon=True)
+    thread.start()
+    try:
+        _judged(job, layout, output, sidecar)
+    finally:
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+def _judged(job: Job, layout: Layout, output: Output, sidecar: Output | None) -> None:
+    """Require that a scan of the output finds what was written, its tree included."""
+    with ExitStack() as stack:
+        source = FileSource(output.readable)
+        stack.callback(source.close)
+        if sidecar is not None:
+            # The reader looks for the tree beside the file: it stands there under a name for it alone.
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            source.path = os.path.join(folder, "output.safetensors")
+            os.symlink(sidecar.readable, sidecar_path(Path(source.path)))
+        if judged_output(source, job.options.policy, job.options.limits).metadata != layout.metadata:
+            raise NotEqual("the metadata of the output are not those that were written")
+
+
+def judged_output(source: FileSource, policy: Policy | None, limits: Limits) -> Document:
+    """The Document of an output, which must be as good as it claims."""
+    scan = scan_source(source, policy=policy or Policy.default(), limits=limits)
+    report, document = scan.report, scan.document
+    good = report.verdict in (Verdict.CLEAN, Verdict.UNVETTED)
+    if document is None or document.container != "safetensors" or not good:
+        first = report.findings[0].message if report.findings else "it is no safetensors file"
+        raise NotEqual(f"the output is not what a scan calls clean: {ascii(first)[1:-1]}")
+    return document
