@@ -67,7 +67,7 @@ class WrongArgument(UsageError, TypeError):
 
 
 class NotConvertible(SafeloadError, ValueError):
-    """The output format cannot hold what the file holds: names that collide, keys that are no text, too large a header."""
+    """The output format cannot hold what the file holds: colliding names, keys that are no text, a header too large."""
 
 
 class NotEqual(SafeloadError, RuntimeError):

@@ -88,8 +88,7 @@ def same_metadata(expected: Mapping[str, str], found: Mapping[str, str]) -> None
 
 
 def _lasting(text: str) -> str:
+    """What has to be the same whichever safeload, by whichever rules, converts the source again."""
     record = json.loads(text)
-    return json.dumps(
-        {key: record.get(key) for key in ("version", "container", "verdict", "judged_sha256", "options")},
-        sort_keys=True,
-    )
+    lasting = ("version", "container", "verdict", "judged_sha256", "options")
+    return json.dumps({key: record.get(key) for key in lasting}, sort_keys=True)

@@ -117,7 +117,7 @@ class KeptSource:
         return digest(zip(self._starts, self._pieces, strict=True))
 
     def still_judged(self) -> bool:
-        """Whether every range that was read and kept still holds the same bytes. Raises InputError where it cannot say."""
+        """Whether every range that was read and kept still holds the same bytes. Raises InputError if it cannot say."""
         return all(
             self.fetch(start, len(piece)) == piece for start, piece in zip(self._starts, self._pieces, strict=True)
         )

@@ -26,13 +26,26 @@ def array(spec: ArraySpec, storage: Callable[[StorageSpec], bytes]) -> Any:
     if dtype.hasobject:
         # SECURITY: an object dtype over raw bytes would read pointers out of the file.
         raise LoadFailed("a structured dtype with object fields is not built from bytes")
-    if dtype.kind == "U" and data and np.frombuffer(data, f"{dtype.byteorder}u4").max() > sys.maxunicode:
-        raise LoadFailed("a text in an array holds what is no character: reading it would fail inside numpy")
     flat = np.frombuffer(bytearray(data), dtype=dtype) if data else np.empty(0, dtype=dtype)
     if dtype.itemsize == 0:
         flat = np.empty(int(np.prod(spec.shape, dtype=object)) if spec.shape else 1, dtype=dtype)
+    _check_texts(flat)
     shaped = flat.reshape(spec.shape, order="F" if spec.fortran else "C")
     return shaped[()] if spec.scalar else shaped
+
+
+def _check_texts(array: Any) -> None:
+    """Require characters in every text of `array`, those in its fields included."""
+    pending = [array]
+    while pending:
+        part = pending.pop()
+        kind = part.dtype
+        if kind.names is not None:
+            pending.extend(part[name] for name in kind.names)
+        elif kind.kind == "U" and kind.itemsize and part.size:
+            codes = np.ascontiguousarray(part).view(f"{kind.byteorder}u4")
+            if codes.max() > sys.maxunicode:
+                raise LoadFailed("a text in an array holds what is no character: reading it would fail inside numpy")
 
 
 def _dtype(description: Any) -> np.dtype[Any]:

@@ -67,6 +67,7 @@ def load(
     encoding       of python 2 strings, as torch.load's: "utf-8" (default), "ASCII", "latin1" or "bytes"
 
     Raises UnsafeCheckpoint (a pickle.UnpicklingError, with `.report`) when the verdict does not allow the load,
+    Malformed (a ValueError) when what was admitted cannot be built after all (keys that are equal once they are built),
     InputError (an OSError) when the input cannot be read, LoadFailed when memory or a device is missing, UsageError for
     arguments without a meaning. What your own map_location or file object raises passes through.
     Semantics: torch/serialization.py `load`, torch 2.13.

@@ -9,7 +9,8 @@ be built is in `values`, `tensors` and `arrays`, and everything else stays a Rec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import ChainMap
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from safeload.cell import UNSET, Cell
@@ -48,6 +49,7 @@ class Rebuild:
         self._placement = placement
         self._tensors = Tensors(storages, placement)
         self._trust = trust
+        self._own = trust.hashing
         self._made: dict[int, Any] = {}
         self._todo: list[tuple[object, Callable[[Any], None] | None]] = []
         self._later: list[object] = []
@@ -150,13 +152,13 @@ class Rebuild:
         if not (_plain(node) and _plain(node.values())):
             self._soon(node)
             self._soon(node.values())
-            self._fills.append(lambda: _fill_dict(node, self._of))
+            self._fills.append(lambda: _fill_dict(node, self._of, self._own))
 
     def _set(self, node: set[object]) -> None:
         self._made[id(node)] = node
         if not _plain(node):
             self._soon(node)
-            self._fills.append(lambda: _fill_set(node, self._of))
+            self._fills.append(lambda: _fill_set(node, self._of, self._own))
 
     def _frozen(self, node: tuple[object, ...] | frozenset[object]) -> None:
         if _plain(node):
@@ -166,7 +168,7 @@ class Rebuild:
         def finish(again: Any) -> None:
             items = [self._of(item) for item in again]
             same = all(a is b for a, b in zip(items, again, strict=True))
-            made = again if same else type(again)(items if type(again) is tuple else distinguishable(items))
+            made = again if same else type(again)(items if type(again) is tuple else distinguishable(items, self._own))
             if len(made) != len(again):
                 raise Malformed("a set holds two elements that are equal once they are built")
             self._made[id(again)] = made
@@ -208,6 +210,8 @@ class Rebuild:
         if isinstance(items, dict):
             self._soon(items)
             self._soon(items.values())
+        elif target.__class__ is ChainMap:
+            self._later.append(items)
         elif items:
             self._soon(items)
         if node.state:
@@ -215,7 +219,7 @@ class Rebuild:
         size = len(items) if isinstance(items, dict) else None
 
         def complete() -> None:
-            fill(node, target, self._of)
+            fill(node, target, self._of, self._own)
             if size is not None and len(target) != size:
                 raise Malformed("a mapping holds two keys that are equal once they are built")
 
@@ -314,13 +318,13 @@ def _fill_list(node: list[object], of: Callable[[object], Any]) -> None:
     node[:] = [of(item) for item in node]
 
 
-def _fill_dict(node: dict[object, object], of: Callable[[object], Any]) -> None:
+def _fill_dict(node: dict[object, object], of: Callable[[object], Any], own: Container[type]) -> None:
     if _plain(node):
         for key, value in node.items():
             if type(value) not in _SCALARS:
                 node[key] = of(value)
         return
-    keys = distinguishable([of(key) for key in node])
+    keys = distinguishable([of(key) for key in node], own)
     pairs = list(zip(keys, map(of, node.values()), strict=True))
     node.clear()
     node.update(pairs)
@@ -328,8 +332,8 @@ def _fill_dict(node: dict[object, object], of: Callable[[object], Any]) -> None:
         raise Malformed("a dict holds two keys that are equal once they are built")
 
 
-def _fill_set(node: set[object], of: Callable[[object], Any]) -> None:
-    items = distinguishable([of(item) for item in node])
+def _fill_set(node: set[object], of: Callable[[object], Any], own: Container[type]) -> None:
+    items = distinguishable([of(item) for item in node], own)
     node.clear()
     node.update(items)
     if len(node) != len(items):

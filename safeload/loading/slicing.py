@@ -55,10 +55,14 @@ def _range(part: slice, size: int) -> tuple[int, int, int]:
     return start, len(range(start, stop, step)), step
 
 
+def _is_array(part: Any) -> bool:
+    return bool(getattr(part, "shape", None))
+
+
 def _position(part: Any, size: int) -> int:
     try:
         # To torch a bool is a mask, and a tensor with one element an index that keeps its dimension.
-        number = None if isinstance(part, bool) or getattr(part, "shape", ()) else whole_number(part)
+        number = None if isinstance(part, bool) or _is_array(part) else whole_number(part)
     except TypeError:
         number = None
     if number is None:

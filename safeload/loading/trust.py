@@ -41,6 +41,7 @@ class Trust:
     trust    classes, dotted names of classes ("package.module.Net", imported because the caller says so), and
              "torch.nn" for the reviewed classes and activation functions of torch.nn, which any trusted nn.Module
              implies. One class or name may be given alone
+    hashing  of its classes those whose __hash__ or __eq__ a dict would run: no load uses them as keys
     policy   its dangerous names are never trusted
 
     Raises UsageError for what is no class, cannot be imported, or cannot be rebuilt by `object.__new__`.
@@ -70,6 +71,7 @@ class Trust:
             safe = {p: c for p, c in torch_nn.classes().items() if policy.decide(*p).kind is not Kind.DANGEROUS}
             self._classes = {**safe, **self._classes}
             self._functions = torch_nn.functions()
+        self.hashing = frozenset(c for c in self._classes.values() if c.__hash__ is not object.__hash__)
         self._names = {".".join(place) for place in (*self._classes, *self._functions)}
 
     def covers(self, name: str) -> bool:

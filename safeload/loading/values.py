@@ -19,7 +19,7 @@ import random
 import types
 import typing
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import torch
@@ -127,7 +127,7 @@ EMPTY: dict[str, Callable[[Built, Resolve], Any]] = {
 """Kinds made empty and filled later by `fill`."""
 
 
-def fill(built: Built, target: Any, of: Resolve) -> None:
+def fill(built: Built, target: Any, of: Resolve, own: Container[type] = ()) -> None:
     """Put items and attributes into a container of EMPTY."""
     items = built.items
     if isinstance(items, dict):
@@ -135,28 +135,53 @@ def fill(built: Built, target: Any, of: Resolve) -> None:
         put = (
             dict.__setitem__ if not isinstance(target, collections.OrderedDict) else collections.OrderedDict.__setitem__
         )
-        for key, value in zip(distinguishable([of(key) for key in items]), items.values(), strict=True):
+        for key, value in zip(distinguishable([of(key) for key in items], own), items.values(), strict=True):
             put(target, key, of(value))
     elif isinstance(items, list):
         if isinstance(target, collections.ChainMap):
-            target.maps[:] = [of(item) for item in items]
+            target.maps = of(items)
         else:
             target.extend(of(item) for item in items)
     if built.state:
         target.__dict__.update((name, of(value)) for name, value in built.state.items())
 
 
-def distinguishable(keys: list[Any]) -> list[Any]:
+def distinguishable(keys: list[Any], own: Container[type] = ()) -> list[Any]:
     """`keys`, when a dict or set of them takes no more time than their number says; raises Malformed.
 
     SECURITY: the hashes of numbers, fractions and UUIDs can be chosen. With one hash for all, the time is the square
     of their number, and comparing two Fractions is slow. The machine bounds plain keys; here are those made of calls.
+    Classes of `own` have methods that a dict or set would run.
     """
-    hashes = collections.Counter(hash(key) for key in keys if type(key) not in _RANDOM_OR_BOUNDED)
+    hashes: collections.Counter[int] = collections.Counter()
+    for key in keys:
+        if type(key) not in _RANDOM_OR_BOUNDED:
+            parts = _weight(key, own)
+            # A key of many parts takes as many times as long to compare.
+            hashes[hash(key)] += 1 + parts // 8
     if hashes and max(hashes.values()) > SAME_HASH:
         raise Malformed(f"more than {SAME_HASH} keys or elements of a set have one hash")
     return keys
 
+
+def _weight(key: Any, own: Container[type]) -> int:
+    """The parts of a key, those that it shares counted each time; raises Malformed for more than KEY_PARTS."""
+    pending, seen = [key], 0
+    while pending:
+        part = pending.pop()
+        kind = type(part)
+        seen += 1
+        if kind is tuple or kind is frozenset:
+            if seen + len(part) > KEY_PARTS:
+                raise Malformed(f"a key or element of a set has more than {KEY_PARTS} parts")
+            pending.extend(part)
+        elif kind not in _RANDOM_OR_BOUNDED and kind in own:
+            raise Malformed(f"a {kind.__qualname__} is a key or element of a set: its own __hash__ would run")
+    return seen
+
+
+KEY_PARTS = 4096
+"""Parts of one key. At a scan `limits.key_elements` says the same of what it can see."""
 
 SAME_HASH = 100
 """Keys with one hash in a mapping or set. Honest ones are one or two, -1 and -2."""

@@ -98,7 +98,7 @@ class _Names:
         free = name
         while free in self.found:
             if self._strict:
-                raise NotConvertible(f"two places of the file have the name {ascii(name[-200:])}: rename one of them")
+                raise NotConvertible(f"two places of the file have the name {name[-200:]!a}: rename one of them")
             number = self._again[name] = self._again.get(name, 1) + 1
             free = f"{name}~{number}"
         self.passed(free)

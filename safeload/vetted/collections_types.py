@@ -157,6 +157,8 @@ def change_deque(call: Call, mutation: Mutation, ctx: Context) -> None:
 def chain_map(call: Call, ctx: Context) -> Built:
     """`ChainMap.__new__(ChainMap)`; its maps come with BUILD."""
     known(call)
+    if not call.mutations:
+        raise ShapeError("is made without its maps", Verdict.UNJUDGED)
     return Built("collections.ChainMap", (), [])
 
 
@@ -167,8 +169,12 @@ def change_chain_map(call: Call, mutation: Mutation, ctx: Context) -> None:
     maps = resolve(state.get("maps"))
     if built.items or state.keys() != {"maps"}:
         raise ShapeError("a ChainMap takes its maps, once")
-    built.items = elements(ctx, maps, state["maps"], mutation.offset)
-    for item in built.items:
+    elements(ctx, maps, state["maps"], mutation.offset)
+    if not isinstance(maps, list):
+        raise ShapeError("a ChainMap takes a list of maps", Verdict.UNJUDGED)
+    # The list itself: the file may show it elsewhere too.
+    built.items = maps
+    for item in maps:
         found = resolve(item)
         if inert(found):
             raise ShapeError("chains a map outside the vetted table", Verdict.UNVETTED)

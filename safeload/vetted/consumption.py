@@ -101,8 +101,6 @@ def hashable(ctx: Context, keys: Sequence[object], offset: int) -> bool:
             raise ShapeError(error.message, Verdict.UNJUDGED) from None
         if holds_cell:
             celled = True
-            if type(resolve(key)) in (list, dict, set, bytearray):
-                raise ShapeError("a key or element of a set that cannot be hashed", Verdict.UNJUDGED)
     if before - rules.collidable > SAME_HASH:
         _dispersed(keys)
     return celled

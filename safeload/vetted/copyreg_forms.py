@@ -52,7 +52,9 @@ def _make(call: Call, ctx: Context, owner: object, args: tuple[object, ...]) -> 
         # SECURITY: type.__new__ makes classes, and no other builtin is pickled like this.
         verdict = Verdict.DANGEROUS if not name or name.startswith("builtins.") else Verdict.UNVETTED
         raise ShapeError(f"makes an object of {name or type(found).__name__}, which has no such form", verdict)
-    return CLASSES[name].call(Call("newobj", owner, args, None, call.offset), ctx)
+    empty = Call("newobj", owner, args, None, call.offset)
+    empty.mutations = call.mutations
+    return CLASSES[name].call(empty, ctx)
 
 
 def reconstructor(call: Call, ctx: Context) -> object:

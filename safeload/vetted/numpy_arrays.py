@@ -11,7 +11,7 @@ from safeload.findings import Verdict
 from safeload.machine.program import Call, Mutation
 from safeload.vetted.consumption import inert, known, latin1, symbol, unchanged, unmade
 from safeload.vetted.interface import Constructor, Context, ShapeError, positional
-from safeload.vetted.numpy_dtypes import Dtype, consumed, count, dimensions
+from safeload.vetted.numpy_dtypes import NATIVE, Dtype, consumed, count, dimensions
 
 TRANSPOSED = "numpy.ndarray.transpose"
 # Elements without bytes cost a file nothing: numpy lets 2**60 of them pass.
@@ -72,7 +72,20 @@ def change(call: Call, mutation: Mutation, ctx: Context) -> None:
     data = latin1(ctx, state[4], mutation.offset)
     if data is None:
         raise ShapeError("takes its content as bytes")
-    call.value = _array(ctx, dtype, shape, bool(fortran), data)
+    call.value = _native(_array(ctx, dtype, shape, bool(fortran), data), dtype.itemsize)
+
+
+def _native(array: ArraySpec, itemsize: int) -> ArraySpec:
+    """`array` in native byte order, as `array_setstate` makes it."""
+    order, kind = array.dtype[0], array.dtype[1]
+    data = array.data
+    if array.fields is not None or order not in "<>" or order == NATIVE or not isinstance(data, bytes):
+        return array
+    width = 4 if kind == "U" else itemsize // 2 if kind == "c" else itemsize
+    swapped = bytearray(len(data))
+    for place in range(width):
+        swapped[place::width] = data[width - 1 - place :: width]
+    return array.but(dtype=NATIVE + array.dtype[1:], data=bytes(swapped))
 
 
 def _objects(ctx: Context, shape: tuple[int, ...], fortran: bool, given: object, offset: int) -> ArraySpec:

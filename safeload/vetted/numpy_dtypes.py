@@ -37,7 +37,7 @@ _SIZES = {
     "m": (8,),
 }
 _UNITS = frozenset(["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "generic"])
-_NATIVE = "<" if sys.byteorder == "little" else ">"
+NATIVE = "<" if sys.byteorder == "little" else ">"
 
 
 class Dtype(NamedTuple):
@@ -107,7 +107,7 @@ def _typestr(order: str, kind: str, size: int) -> str:
         return "|O"
     if kind in "bSV" or (kind in "iu" and size == 1):
         return f"|{kind}{size}"
-    return f"{order if order in ('<', '>') else _NATIVE}{kind}{size}"
+    return f"{order if order in ('<', '>') else NATIVE}{kind}{size}"
 
 
 def change(call: Call, mutation: Mutation, ctx: Context) -> None:

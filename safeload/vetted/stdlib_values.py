@@ -24,6 +24,8 @@ _NEWLINES = (None, "", "\n", "\r", "\r\n")
 def uuid(call: Call, ctx: Context) -> Built:
     """`UUID.__new__(UUID)`; the number comes with BUILD."""
     known(call)
+    if not call.mutations:
+        raise ShapeError("is made without its number", Verdict.UNJUDGED)
     return Built("uuid.UUID", (0, None))
 
 

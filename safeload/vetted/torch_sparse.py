@@ -180,7 +180,7 @@ def _check_nested(
             raise ShapeError("a piece of a nested tensor lies outside its buffer", rule="tensor-bounds")
         numel = prod(shape)
         if numel >= 1 << 63:
-            raise ShapeError("the sizes of a nested tensor multiply to more than 64 bits can count", rule="tensor-bounds")
+            raise ShapeError("the sizes of a nested tensor multiply to more than 64 bits", rule="tensor-bounds")
         copied += numel
     width = itemsize(spec.buffer.dtype)
     check_expansion(copied * width, held * width, ctx)

@@ -303,7 +303,9 @@ def parameter(call: Call, ctx: Context) -> WrappedTensor:
     args: tuple[object, ...] = call.args  # type: ignore[assignment]
     dtype = dtype_of(args[0])
     return WrappedTensor(
-        tensor_argument(args[0], call.offset, ctx), "Parameter", flag(args[1] if len(args) == 2 else dtype in FLOATING, dtype)
+        tensor_argument(args[0], call.offset, ctx),
+        "Parameter",
+        flag(args[1] if len(args) == 2 else dtype in FLOATING, dtype),
     )
 
 

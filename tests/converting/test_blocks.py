@@ -42,7 +42,7 @@ def through_blocks(raw: bytes, start: int, shape: tuple[int, ...], stride: tuple
     def read(at: int, length: int) -> bytes:
         nonlocal largest
         largest = max(largest, length)
-        assert 0 <= at
+        assert at >= 0
         assert at + length <= len(raw)
         return raw[at : at + length]
 
@@ -96,7 +96,7 @@ class Memory:
         self.data = data
 
     def read(self, offset: int, length: int) -> bytes:
-        assert 0 <= offset
+        assert offset >= 0
         assert offset + length <= len(self.data)
         return self.data[offset : offset + length]
 

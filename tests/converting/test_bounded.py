@@ -126,7 +126,10 @@ def test_memory_does_not_grow_with_the_file(case: str, tmp_path: Path) -> None:
 
 def test_torch_is_not_imported(tmp_path: Path) -> None:
     path = saved(tmp_path / "x.pth", {"w": torch.ones(2), "t": torch.ones(2, 3).t()})
-    code = "import sys, safeload; safeload.convert(*sys.argv[1:]); safeload.verify(*sys.argv[1:]); assert 'torch' not in sys.modules"
+    code = (
+        "import sys, safeload; safeload.convert(*sys.argv[1:]); safeload.verify(*sys.argv[1:]); "
+        "assert 'torch' not in sys.modules"
+    )
     subprocess.run(
         [sys.executable, "-c", code, str(path), str(tmp_path / "x.safetensors")],
         check=True, env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -69,7 +69,8 @@ def test_floating_tensors_alone_are_cast(tmp_path: Path) -> None:
     whole = torch.randn(40, 30)
     state = {
         "w": whole, "t": whole.t(), "row": whole[3], "d": torch.randn(5, dtype=torch.float64), "n": torch.arange(3),
-        "c": torch.ones(2, dtype=torch.complex64), "f8": torch.ones(4).to(torch.float8_e4m3fn), "big": torch.tensor(1e9),
+        "c": torch.ones(2, dtype=torch.complex64), "f8": torch.ones(4).to(torch.float8_e4m3fn),
+        "big": torch.tensor(1e9),
     }  # fmt: skip
     path = saved(tmp_path / "x.pth", state)
     for dtype, kind in (("fp16", torch.float16), ("bf16", torch.bfloat16), ("fp32", torch.float32)):

@@ -1,4 +1,4 @@
-"""Verification finds what differs: any byte, name, type, shape or metadata entry, by code that the writer does not use."""
+"""Verification finds what differs: any byte, name, type, shape or metadata entry, by code of its own."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ CALLS = [
     (Made(set, Made(range, 0, 10**9, 1)), DANGEROUS, "list"),
     (Made(set, [[]]), UNJUDGED, "cannot be a key"),
     (Made(set, [{}]), UNJUDGED, "cannot be a key"),
-    (Made(set, [Made(list)]), UNJUDGED, "cannot be hashed"),
+    (Made(set, [Made(list)]), UNJUDGED, "cannot be a key"),
     (Made(set, [], []), DANGEROUS, "0 to 1"),
     (Made(set, Made(Stranger)), UNVETTED, "outside"),
     (Made(frozenset, 3), DANGEROUS, "list"),
