@@ -16,7 +16,7 @@ from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report
 from safeload.scanner import scan, scan_source
-from samples.assemble import ECHO, PROTO2, Code, call, name, pickle, storage, tensor
+from samples.assemble import ECHO, PROTO2, Code, call, name, old_storage, pickle, storage, tensor
 from samples.build import SAMPLES
 from samples.files_of_torch import legacy, zip_of
 
@@ -108,7 +108,7 @@ def test_a_storage_is_not_read(tmp_path: Path) -> None:
     report = scan(small)
     assert report.verdict is DANGEROUS
     assert rules(report)[0] == "persistent-id"
-    big = legacy({"w": tensor(Code(storage("0", count)))}, {"0": (count, b"")})
+    big = legacy({"w": tensor(Code(old_storage("0", count)))}, {"0": (count, b"")})
     path = tmp_path / "big.pt"
     with path.open("wb") as file:
         file.write(big)

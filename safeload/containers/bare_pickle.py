@@ -31,8 +31,8 @@ class BarePickle:
             return not starts_with_magic(head)
         # SECURITY: a file of another format whose first bytes could be opcodes is a pickle too, to whoever gives it to
         # pickle.load; the scanner finds out whether it does anything. Also one that stops at once: torch reads four
-        # more pickles behind its magic number, in whatever spelling. Zips, and one safetensors file in 32, start with the
-        # opcode PERSID, which fails at once wherever no persistent_load is set: in every loader at its first pickle.
+        # more pickles behind its magic number, in whatever spelling. Zips, and one safetensors file in 32, start with
+        # the opcode PERSID, which fails at once wherever no persistent_load is set: in every loader's first pickle.
         return head[:1] != b"P" and may_be_pickle(head, source.size)
 
     def read(self, source: Source, limits: Limits) -> Reading:

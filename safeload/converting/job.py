@@ -16,6 +16,7 @@ from safeload.converting.plan import FilePlan, planned
 from safeload.converting.select import selected
 from safeload.document import Document
 from safeload.errors import InputError, NotConvertible, UnsafeCheckpoint
+from safeload.findings import Verdict
 from safeload.inputs import FileSource, open_source
 from safeload.machine.pause import pause, resume
 from safeload.policy import Policy
@@ -28,7 +29,7 @@ class Job:
     """One source, judged and planned.
 
     plan      what goes over;  entries: `__metadata__` without the tree
-    dropped   what does not
+    dropped   what does not;  bare: nothing but tensors does
     seconds   stage -> duration so far
 
     `scan`, when given, is of `source`, by the caller, in place of the one made here.
@@ -48,9 +49,12 @@ class Job:
             original = self.scan.document
             if original.root is None:
                 raise NotConvertible(f"{source.name!a} holds no object to convert")
-            chosen = selected(original, options)
+            # SECURITY: what stands beside the tensors of a dangerous file may be part of what makes it so (a pickle in
+            # bytes, a name with control characters): it is never handed on.
+            self.bare = self.scan.report.verdict is Verdict.DANGEROUS
+            chosen = selected(original, options, bare=self.bare)
             self.document: Document = chosen.document
-            self.plan: FilePlan = planned(chosen.document, original, options)
+            self.plan: FilePlan = planned(chosen.document, original, options, bare=self.bare)
             self.entries: dict[str, str] = metadata(self.plan, original, self.scan.report, options)
             self.dropped: tuple[Dropped, ...] = (
                 *chosen.dropped,
@@ -58,9 +62,9 @@ class Job:
                 *calls(self.scan.report),
             )
 
-    def tree(self) -> str:
-        """The text of the tree."""
-        return encode(self.document, self.plan, self.options.limits)
+    def tree(self) -> str | None:
+        """The text of the tree; None where tensors alone go over."""
+        return None if self.bare else encode(self.document, self.plan, self.options.limits)
 
     def layout(self) -> Layout:
         """The one file that holds everything."""

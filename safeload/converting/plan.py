@@ -206,8 +206,8 @@ class FilePlan:
 _NUMPY_FLOATS = {"f2": "float16", "f4": "float32", "f8": "float64"}
 
 
-def planned(document: Document, original: Document, options: Options) -> FilePlan:
-    """The plan of `document`, whose leaves are those of `original`.
+def planned(document: Document, original: Document, options: Options, *, bare: bool = False) -> FilePlan:
+    """The plan of `document`, whose leaves are those of `original`. `bare`: tensors and arrays alone.
 
     Raises NotConvertible for names that the format cannot hold, LimitExceeded for too many of them or for copies that
     would be far larger than the file.
@@ -225,7 +225,8 @@ def planned(document: Document, original: Document, options: Options) -> FilePla
     views = list(_views(plan, [*named, *_loose(named, wanted.tensors, wanted.storages)], inner, document))
     plan.put_views(views)
     arrays = {id(part.leaf): part for part in reversed(named) if isinstance(part.leaf, ArraySpec | NestedTensorSpec)}
-    for number, blob in enumerate(wanted.blobs):
+    blobs = [blob for blob in wanted.blobs if not bare or isinstance(blob.owner, ArraySpec | NestedTensorSpec)]
+    for number, blob in enumerate(blobs):
         plan.put_blob(blob, _blob_name(blob, arrays.get(id(blob.owner)), number))
     plan.set_aside(wanted)
     _bounded(plan, limits.expansion, limits.expansion_bytes)

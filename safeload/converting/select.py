@@ -30,11 +30,14 @@ class Selection(NamedTuple):
     dropped: tuple[Dropped, ...] = ()
 
 
-def selected(document: Document, options: Options) -> Selection:
-    """`document` as `options` want it. Raises NotConvertible and UsageError for names that do not fit them."""
+def selected(document: Document, options: Options, *, bare: bool = False) -> Selection:
+    """`document` as `options` want it. Raises NotConvertible and UsageError for names that do not fit them.
+
+    `bare` takes the tensors alone, whatever the options: of a dangerous file nothing else goes over.
+    """
     if options.records:
         document = _with_root(document, _modules(document.root))
-    return _flat(document, options) if options.selects else Selection(document)
+    return _flat(document, options) if options.selects or bare else Selection(document)
 
 
 def _with_root(document: Document, root: object) -> Document:
@@ -64,6 +67,8 @@ def _flat(document: Document, options: Options) -> Selection:
     """A flat state_dict of the tensors that are wanted, under the names that are wanted."""
     limits = options.limits
     found = named_leaves(document.root, is_tensor, limits, strict=True)
+    if not found:
+        raise NotConvertible("the file holds no tensors")
     kept = {name: leaf for name, leaf in found.items() if _wanted(name, options.keys)}
     if not kept:
         shown = ", ".join(ascii(name) for name in list(found)[:5])

@@ -77,7 +77,9 @@ def _entries(job: Job, chosen: frozenset[str]) -> dict[str, str]:
 def _index(job: Job, groups: Sequence[Sequence[str]], paths: Sequence[str]) -> str:
     stored = job.plan.stored
     weight_map = {name: os.path.basename(path) for group, path in zip(groups, paths, strict=True) for name in group}
-    return index_text(weight_map, sum(one.nbytes for one in stored.values()), {KEY: job.tree()})
+    tree = job.tree()
+    total = sum(one.nbytes for one in stored.values())
+    return index_text(weight_map, total, {} if tree is None else {KEY: tree})
 
 
 def _conversion(

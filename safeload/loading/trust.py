@@ -41,9 +41,9 @@ class Trust:
     trust    classes, dotted names of classes ("package.module.Net", imported because the caller says so), and
              "torch.nn" for the reviewed classes and activation functions of torch.nn, which any trusted nn.Module
              implies. One class or name may be given alone
-    hashing  of its classes those whose __hash__ or __eq__ a dict would run: no load uses them as keys
     policy   its dangerous names are never trusted
 
+    `hashing` are those of them whose __hash__ or __eq__ a dict would run: their instances are no keys of a load.
     Raises UsageError for what is no class, cannot be imported, or cannot be rebuilt by `object.__new__`.
     """
 
@@ -71,7 +71,7 @@ class Trust:
             safe = {p: c for p, c in torch_nn.classes().items() if policy.decide(*p).kind is not Kind.DANGEROUS}
             self._classes = {**safe, **self._classes}
             self._functions = torch_nn.functions()
-        self.hashing = frozenset(c for c in self._classes.values() if c.__hash__ is not object.__hash__)
+        self.hashing = frozenset(cls for cls in self._classes.values() if _hashing(cls))
         self._names = {".".join(place) for place in (*self._classes, *self._functions)}
 
     def covers(self, name: str) -> bool:
@@ -121,6 +121,10 @@ class Trust:
         for target, _ in pending:
             if issubclass(type(target), nn.Module):
                 torch_nn.check_module(target)
+
+
+def _hashing(cls: type) -> bool:
+    return any("__hash__" in vars(above) or "__eq__" in vars(above) for above in cls.__mro__[:-1])
 
 
 def place_of(cls: type) -> torch_nn.Name:

@@ -180,7 +180,7 @@ def _weight(key: Any, own: Container[type]) -> int:
     return seen
 
 
-KEY_PARTS = 4096
+KEY_PARTS = 768
 """Parts of one key. At a scan `limits.key_elements` says the same of what it can see."""
 
 SAME_HASH = 100

@@ -139,7 +139,7 @@ def change(call: Call, mutation: Mutation, ctx: Context) -> None:
     elif dtype_made.kind in "Mm":
         # SECURITY: numpy follows the missing unit through a null pointer.
         raise ShapeError("is a date without a unit")
-    if dtype_made != before and not _copied(call):
+    if dtype_made != before and (before.kind in "biufcO" or not before.itemsize) and not _copied(call):
         # numpy's own dtypes are shared by everything, and ignore a state.
         raise ShapeError("changes a dtype that may be numpy's own", Verdict.UNJUDGED)
     call.value = dtype_made.built()

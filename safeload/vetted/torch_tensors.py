@@ -320,6 +320,8 @@ def parameter_state(call: Call, mutation: Mutation, ctx: Context) -> None:
         raise ShapeError("a Parameter takes its state once", Verdict.UNJUDGED)
     if len(state) == 5:
         data, grad, hooks = state[0], state[3], state[2]
+        if resolve(data) is leaf:
+            raise ShapeError("a Parameter takes itself as its data", Verdict.UNJUDGED)
         no_hooks(hooks, call, ctx)
         call.value = WrappedTensor(tensor_argument(data, mutation.offset, ctx), "Parameter", flag(grad, dtype_of(data)))
     elif len(state) == 3:

@@ -177,12 +177,11 @@ def test_float_zero_points_are_another_scheme() -> None:
     assert got.q_per_channel_zero_points().tolist() == [0.5, 1.5]
 
 
-def test_arrays_of_the_other_byte_order_keep_it() -> None:
-    # numpy's own unpickling swaps them up to protocol 4 and keeps them from 5 on; the numbers are the same.
-    item = np.arange(3, dtype=">f4")
-    for protocol in (2, 4, 5):
-        got = safeload.load(pickle.dumps(item, protocol))
-        assert (got.dtype.str, got.tolist()) == (">f4", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize(("protocol", "order"), [(2, "<"), (4, "<"), (5, ">")])
+def test_arrays_of_the_other_byte_order_are_swapped_as_numpy_does(protocol: int, order: str) -> None:
+    for kind, numbers in (("f4", [0.0, 1.0, 2.0]), ("c8", [0j, 1j, -1j]), ("U2", ["a", "bc", ""]), ("i2", [0, 1, -2])):
+        got = safeload.load(pickle.dumps(np.array(numbers, f">{kind}"), protocol))
+        assert (got.dtype.str, got.tolist()) == (order + kind, numbers)
 
 
 def test_safetensors(tmp_path: Path) -> None:
