@@ -160,13 +160,19 @@ class _Reader:
         self._settle()
         root: object = self.root
         if self.layout.root == "dict" or (root is UNSET and self.tensors):
-            root = self.tensors if self.layout.root == "dict" else next(iter(self.tensors.values()))
+            root = self._pairs() if self.layout.root == "dict" else next(iter(self.tensors.values()))
         if root is UNSET and not whole:
             return None
         return Document(
             None if root is UNSET else root, self.source, self.layout.storages, self.layout.big_endian,
             self.container.name, self.layout.metadata, tuple(self.others),
         )  # fmt: skip
+
+    def _pairs(self) -> dict[object, object]:
+        """What a container of named tensors holds: its own, and the files in it (the arrays of an .npz)."""
+        pairs = dict(self.tensors)
+        pairs.update((name.removesuffix(".npy"), value) for name, value in self.others if isinstance(value, Enclosed))
+        return pairs
 
     def _drive(self, reading: Reading) -> None:
         answer: Answer | None = None

@@ -13,16 +13,16 @@ from safeload.converting.gate import admit, calls
 from safeload.converting.interface import Dropped, Options
 from safeload.converting.layout import Layout, laid_out, metadata
 from safeload.converting.plan import FilePlan, planned
-from safeload.converting.select import selected
+from safeload.converting.select import rooted, selected
 from safeload.document import Document
-from safeload.errors import InputError, NotConvertible, UnsafeCheckpoint
+from safeload.errors import InputError, Malformed, UnsafeCheckpoint
 from safeload.findings import Verdict
 from safeload.inputs import FileSource, open_source
 from safeload.machine.pause import pause, resume
 from safeload.policy import Policy
 from safeload.scanner import Scan, scan_source
 from safeload.source import Source
-from safeload.tree.encode import encode
+from safeload.tree.encode import contents, encode
 
 
 class Job:
@@ -46,9 +46,7 @@ class Job:
         if self.scan.document is None:
             raise UnsafeCheckpoint(f"{self.scan.report.path} holds no object to convert", report=self.scan.report)
         with self.timed("plan"):
-            original = self.scan.document
-            if original.root is None:
-                raise NotConvertible(f"{source.name!a} holds no object to convert")
+            original, further = rooted(self.scan.document)
             # SECURITY: what stands beside the tensors of a dangerous file may be part of what makes it so (a pickle in
             # bytes, a name with control characters): it is never handed on.
             self.bare = self.scan.report.verdict is Verdict.DANGEROUS
@@ -57,10 +55,21 @@ class Job:
             self.plan: FilePlan = planned(chosen.document, original, options, bare=self.bare)
             self.entries: dict[str, str] = metadata(self.plan, original, self.scan.report, options)
             self.dropped: tuple[Dropped, ...] = (
-                *chosen.dropped,
-                *dropped_objects(chosen.document, self.plan.records, options.limits),
+                *self._objects(original),
                 *calls(self.scan.report),
+                *chosen.dropped,
+                *further,
             )
+
+    def _objects(self, original: Document) -> tuple[Dropped, ...]:
+        limits = self.options.limits
+        if not self.bare:
+            return dropped_objects(self.document, self.plan.records, limits)
+        try:
+            return dropped_objects(original, contents(original).records, limits)
+        except Malformed:
+            # Of an object that no tree could hold, the findings tell.
+            return ()
 
     def tree(self) -> str | None:
         """The text of the tree; None where tensors alone go over."""

@@ -20,6 +20,7 @@ from safeload.modules import state_dict
 from safeload.modules.node import computed, is_module, mapping
 from safeload.tree.paths import named_leaves
 
+_FURTHER = "a further object of the file, which no load gives"
 _ORDERED = "collections.OrderedDict"
 
 
@@ -38,6 +39,30 @@ def selected(document: Document, options: Options, *, bare: bool = False) -> Sel
     if options.records:
         document = _with_root(document, _modules(document.root))
     return _flat(document, options) if options.selects or bare else Selection(document)
+
+
+def rooted(document: Document) -> Selection:
+    """`document` with all that its file holds in its root: the arrays of a .npz stand in members of their own.
+
+    Further pickles of a stacked file are dropped, as by everybody who loads one. Raises NotConvertible for archives.
+    """
+    root = resolve(document.root)
+    if document.container == "npz":
+        members = {name.removesuffix(".npy"): value for name, value in document.others}
+        return Selection(_with_root(document, members))
+    inside = [(name, value) for name, value in document.others if isinstance(resolve(value), Enclosed)]
+    if root is None or (inside and not root):
+        raise NotConvertible(
+            f"{ascii(document.source.name)[1:-1]} holds no object of its own: unpack it and convert the files in it"
+        )
+    further = document.others if document.container == "pickle" else inside
+    return Selection(
+        document,
+        tuple(
+            Dropped("value", f"object {number}", member=member, reason=_FURTHER)
+            for number, (member, _) in enumerate(further, 2)
+        ),
+    )
 
 
 def _with_root(document: Document, root: object) -> Document:

@@ -28,7 +28,7 @@ from safeload.document import (
     TensorSpec,
     WrappedTensor,
 )
-from safeload.errors import Malformed
+from safeload.errors import LoadFailed, Malformed
 from safeload.loading.placement import Placement
 from safeload.loading.storages import Storages
 from safeload.loading.tensors import Tensors
@@ -57,6 +57,7 @@ class Rebuild:
 
     def build(self, root: object) -> Any:
         """What a load returns for `root`. Raises Malformed for a tree that was not judged to its end."""
+        _hold_something(self._document)
         found = self._walk(root)
         # Trusted objects take their state last, when nothing of it is a placeholder any more, enclosed files included.
         self._trust.settle()
@@ -265,6 +266,7 @@ class Rebuild:
 
     def _enclosed(self, node: Enclosed) -> None:
         # As deep as files lie in files, which limits.nesting bounds.
+        _hold_something(node.document)
         inner = Rebuild(node.document, self._storages.within(node.document), self._placement, self._trust)
         self._made[id(node)] = inner._walk(node.document.root)
 
@@ -338,6 +340,18 @@ def _fill_set(node: set[object], of: Callable[[object], Any], own: Container[typ
     node.update(items)
     if len(node) != len(items):
         raise Malformed("a set holds two elements that are equal once they are built")
+
+
+_WITHOUT_OBJECT = frozenset({"npy", "npz", "zip", "zip-sequence", "tar"})
+
+
+def _hold_something(document: Document) -> None:
+    """Refuse a file that was judged and has no object of its own: None would pass for its content."""
+    if document.root is None and document.container in _WITHOUT_OBJECT:
+        raise LoadFailed(
+            "the file holds no object that can be built: an archive is loaded member by member, and arrays of text or "
+            "of fields with numpy.load(allow_pickle=False)"
+        )
 
 
 _VISITS: dict[type, Callable[[Rebuild, Any], None]] = {

@@ -71,7 +71,8 @@ def named_leaves(
                 raise NotConvertible(_no_key(part, prefix))
             name = prefix if part is _NO_PART else f"{prefix}{_text(part)}"
             if id(child) not in worth:
-                names.add(name, child)
+                # What an enclosed file is has the name of that file.
+                names.add(name[:-1] if part is _NO_PART else name, child)
                 continue
             names.passed(name)
             above.add(id(child))

@@ -6,6 +6,7 @@ as bytes, may not.
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,11 @@ def different(got: Any, wanted: Any) -> str:
 def elements(tensor: torch.Tensor) -> bytes:
     """The elements in C order, whatever their type: torch has no operators for some."""
     width = tensor.element_size()
-    raw = np.frombuffer(bytes(tensor.untyped_storage().tolist()), np.uint8)[tensor.storage_offset() * width :]
     if not tensor.numel():
         return b""
+    storage = tensor.untyped_storage()
+    held = ctypes.string_at(storage.data_ptr(), storage.nbytes())
+    raw = np.frombuffer(held, np.uint8)[tensor.storage_offset() * width :]
     strides = [step * width for step in tensor.stride()]
     return np.lib.stride_tricks.as_strided(raw, (*tensor.shape, width), (*strides, 1)).tobytes()
 
