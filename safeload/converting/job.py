@@ -46,10 +46,11 @@ class Job:
         if self.scan.document is None:
             raise UnsafeCheckpoint(f"{self.scan.report.path} holds no object to convert", report=self.scan.report)
         with self.timed("plan"):
-            original, further = rooted(self.scan.document)
+            first = rooted(self.scan.document, options.limits)
             # SECURITY: what stands beside the tensors of a dangerous file may be part of what makes it so (a pickle in
             # bytes, a name with control characters): it is never handed on.
             self.bare = self.scan.report.verdict is Verdict.DANGEROUS
+            original = first.document
             chosen = selected(original, options, bare=self.bare)
             self.document: Document = chosen.document
             self.plan: FilePlan = planned(chosen.document, original, options, bare=self.bare)
@@ -58,7 +59,7 @@ class Job:
                 *self._objects(original),
                 *calls(self.scan.report),
                 *chosen.dropped,
-                *further,
+                *first.dropped,
             )
 
     def _objects(self, original: Document) -> tuple[Dropped, ...]:

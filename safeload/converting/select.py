@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from safeload.converting.interface import Dropped, Options
 from safeload.converting.naming import is_tensor
@@ -21,6 +21,7 @@ from safeload.modules.node import computed, is_module, mapping
 from safeload.tree.paths import named_leaves
 
 _FURTHER = "a further object of the file, which no load gives"
+_WITHOUT_OBJECT = frozenset({"npy", "npz", "zip", "zip-sequence", "tar"})
 _ORDERED = "collections.OrderedDict"
 
 
@@ -41,21 +42,30 @@ def selected(document: Document, options: Options, *, bare: bool = False) -> Sel
     return _flat(document, options) if options.selects or bare else Selection(document)
 
 
-def rooted(document: Document) -> Selection:
-    """`document` with all that its file holds in its root: the arrays of a .npz stand in members of their own.
+def rooted(document: Document, limits: Limits) -> Selection:
+    """`document`, when its file holds an object; and what of the file no load of it gives.
 
-    Further pickles of a stacked file are dropped, as by everybody who loads one. Raises NotConvertible for archives.
+    Raises NotConvertible for files that were judged and have no object, or hold such files.
     """
-    root = resolve(document.root)
-    if document.container == "npz":
-        members = {name.removesuffix(".npy"): value for name, value in document.others}
-        return Selection(_with_root(document, members))
-    inside = [(name, value) for name, value in document.others if isinstance(resolve(value), Enclosed)]
-    if root is None or (inside and not root):
-        raise NotConvertible(
-            f"{ascii(document.source.name)[1:-1]} holds no object of its own: unpack it and convert the files in it"
-        )
-    further = document.others if document.container == "pickle" else inside
+    inside: set[int] = set()
+    todo = [("", document)]
+    while todo:
+        name, file = todo.pop()
+        if id(file) in inside:
+            continue
+        inside.add(id(file))
+        if resolve(file.root) is None and file.container in _WITHOUT_OBJECT:
+            where = ascii(document.source.name)[1:-1] + (f" at {name!a}" if name else "")
+            raise NotConvertible(
+                f"{where} holds no object that could be converted: unpack archives first; of numpy's types, text, "
+                "dates, objects and fields have no form outside a pickle"
+            )
+        todo += [(path, found.document) for path, found in named_leaves((file.root,), _is_file, limits).items()]
+    further = [
+        (member, value)
+        for member, value in document.others
+        if document.container == "pickle" or (_is_file(value) and id(value.document) not in inside)
+    ]
     return Selection(
         document,
         tuple(
@@ -63,6 +73,10 @@ def rooted(document: Document) -> Selection:
             for number, (member, _) in enumerate(further, 2)
         ),
     )
+
+
+def _is_file(value: object) -> TypeGuard[Enclosed]:
+    return isinstance(value, Enclosed)
 
 
 def _with_root(document: Document, root: object) -> Document:

@@ -98,6 +98,6 @@ def test_archives_of_several_files_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("a.pth", inner.getvalue())
         archive.writestr("b.pth", inner.getvalue())
-    with pytest.raises(safeload.NotConvertible, match="unpack it"):
+    with pytest.raises(safeload.NotConvertible, match="unpack archives"):
         safeload.convert(tmp_path / "x.zip", tmp_path / "x.safetensors")
     assert left(tmp_path) == ["x.zip"]

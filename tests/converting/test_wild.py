@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -26,14 +25,16 @@ def test_converts_bit_for_bit(path: Path, tmp_path: Path) -> None:
     if scan(path).verdict != "clean":
         pytest.skip("not clean")
     out = tmp_path / "out.safetensors"
+    try:
+        wanted = safeload.load(path)
+    except safeload.LoadFailed:
+        # Arrays of text: nobody can have them without numpy's own reader.
+        with pytest.raises(safeload.NotConvertible):
+            safeload.convert(path, out)
+        return
     done = safeload.convert(path, out)
     assert safeload.verify(path, out).tensors == done.tensors
-    if done.report.container == "npz":
-        found, arrays = safeload.load(out), np.load(path)
-        assert set(found) == set(arrays)
-        assert all(np.array_equal(found[name], arrays[name]) for name in arrays)
-        return
-    assert different(safeload.load(out), safeload.load(path)) == ""
+    assert different(safeload.load(out), wanted) == ""
     try:
         original = torch.load(path, weights_only=True)
     except Exception:
