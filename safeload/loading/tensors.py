@@ -5,6 +5,7 @@ Only constructors that take data are used; nothing here looks a name up that a f
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ from safeload.loading.placement import Placement
 from safeload.loading.storages import Storages
 
 DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in BITS if hasattr(torch, name)}
+_SWITCH = threading.Lock()
 _EMPTY = (0,)
 
 
@@ -88,14 +90,17 @@ class Tensors:
         """A sparse tensor over private copies of the indices that were checked, with torch's own check on top."""
         values = self.strided(spec.values)
         indices = [_private(data, part, values.device) for data, part in zip(spec.checked, spec.indices, strict=True)]
-        if spec.layout == "torch.sparse_coo":
-            tensor = torch.sparse_coo_tensor(
-                indices[0], values, spec.shape, is_coalesced=spec.coalesced, check_invariants=not values.is_meta
-            )
-        else:
-            tensor = torch.sparse_compressed_tensor(
-                indices[0], indices[1], values, spec.shape, layout=_LAYOUTS[spec.layout], check_invariants=True
-            )
+        # torch keeps the switch for the check in one place of the process, and puts back what it found there: of two
+        # threads at once the second would find, and leave behind, what the first set.
+        with _SWITCH:
+            if spec.layout == "torch.sparse_coo":
+                tensor = torch.sparse_coo_tensor(
+                    indices[0], values, spec.shape, is_coalesced=spec.coalesced, check_invariants=not values.is_meta
+                )
+            else:
+                tensor = torch.sparse_compressed_tensor(
+                    indices[0], indices[1], values, spec.shape, layout=_LAYOUTS[spec.layout], check_invariants=True
+                )
         if spec.requires_grad:
             tensor.requires_grad_(True)
         return tensor
