@@ -39,6 +39,14 @@ COMPILED = (
     "safeload/vetted/torch_tensors.py",
     "safeload/containers/zip_directory.py",
     "safeload/containers/zip_entry.py",
+    "safeload/tree/encode.py",
+    "safeload/tree/paths.py",
+    "safeload/tree/scalars.py",
+    "safeload/tree/spelling.py",
+    "safeload/converting/encoding.py",
+    "safeload/converting/layout.py",
+    "safeload/converting/plan.py",
+    "safeload/converting/views.py",
 )
 """What is compiled: what runs once for each opcode, each tensor or each member of a zip, and the objects it makes."""
 

@@ -1,17 +1,38 @@
-"""Which objects outside the vetted table a conversion left out: each with its place in the object and in the file.
+"""What a conversion left out of a file because it cannot go over: each with its place in the object and in the file.
 
-Calls nothing and reads no bytes.
+Objects outside the vetted table, tensors whose storage is missing or damaged, and arrays of dropped objects that have
+no form of their own. Calls nothing; of the bytes it reads compressed storages only, and keeps none.
 """
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable, Mapping
+
 from safeload.cell import Cell
 from safeload.converting.interface import Dropped
-from safeload.document import Built, Document, Enclosed, WrappedTensor, resolve
+from safeload.converting.naming import arrays_outside, homes, is_lone_array, parts
+from safeload.document import (
+    ArraySpec,
+    Built,
+    Document,
+    Enclosed,
+    Extent,
+    StorageSpec,
+    StorageValue,
+    TensorSpec,
+    WrappedTensor,
+    resolve,
+)
 from safeload.errors import LimitExceeded
 from safeload.limits import Limits
 from safeload.record import Record
+from safeload.source import Source
 from safeload.tree.paths import named_leaves
+
+_CHUNK = 1 << 20
+_OUTSIDE = "a class outside the vetted table"
+_NO_STORAGE = "its storage is not in the file as it was declared"
 
 
 def dropped_objects(document: Document, records: tuple[Record, ...], limits: Limits) -> tuple[Dropped, ...]:
@@ -27,16 +48,98 @@ def dropped_objects(document: Document, records: tuple[Record, ...], limits: Lim
         # Shared on more paths than can be named: the offsets tell them apart.
         pass
     offsets = _offsets(document, wanted)
-    return tuple(
-        Dropped(
-            "object",
-            f"{record.module}.{record.qualname}",
-            places.get(id(record), ""),
-            offset=offsets.get(id(record)),
-            reason="a class outside the vetted table",
-        )
-        for record in records
+    found = tuple(_dropped(record, places.get(id(record), ""), offsets.get(id(record))) for record in records)
+    arrays = named_leaves(document.root, is_lone_array, limits)
+    outside = arrays_outside(document, arrays) if arrays else None
+    if outside is None:
+        return found
+    return found + tuple(
+        Dropped("value", "numpy.ndarray", name, reason=reason) for name, reason in outside.left.items()
     )
+
+
+def _dropped(record: Record, place: str, offset: int | None) -> Dropped:
+    if place and _lost_storage(record):
+        return Dropped("tensor", place, offset=offset, reason=_NO_STORAGE)
+    return Dropped("object", f"{record.module}.{record.qualname}", place, offset=offset, reason=_OUTSIDE)
+
+
+def _lost_storage(record: Record) -> bool:
+    """Whether it would have been a tensor, had the file held its storage: torch's own calls around nothing."""
+    for _ in range(3):  # a Parameter of a quantized tensor of a storage is the deepest that torch writes
+        if record.module not in ("torch._utils", "torch._tensor") or not record.args:
+            return False
+        inner = resolve(record.args[0])
+        if not isinstance(inner, Record):
+            return False
+        if (inner.module, inner.qualname) == ("", "<persistent load>"):
+            return True
+        record = inner
+    return False
+
+
+def damaged(document: Document, limits: Limits) -> dict[int, str]:
+    """Id of an Extent -> what is wrong with it, for each compressed storage that does not inflate to its size.
+
+    Every compressed storage is read once, in pieces; what is not compressed has no way to be damaged unnoticed.
+    """
+    inside = {id(home): home for home in homes(document, limits).values()}
+    found: dict[int, str] = {}
+    for home in {id(document): document, **inside}.values():
+        for extent in home.storages.values():
+            if not extent.stored and (problem := _problem(home.source, extent)):
+                found[id(extent)] = problem
+    return found
+
+
+def _problem(source: Source, extent: Extent) -> str:
+    """Why a compressed storage cannot be read, "" when it can. Agrees with `Inflated`, and writes nothing."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    done = at = 0
+    try:
+        # SECURITY: bounded by the size that the directory announced, never by what the stream would give.
+        while not inflater.eof and done <= extent.size:
+            given = inflater.unconsumed_tail
+            if not given and at < extent.length:
+                given = source.peek(extent.offset + at, min(_CHUNK, extent.length - at))
+                at += _CHUNK
+            data = inflater.decompress(given, _CHUNK)
+            if not data and not given:
+                break
+            done += len(data)
+    except zlib.error as error:
+        return f"a compressed storage does not inflate: {error}"
+    if done != extent.size or not inflater.eof:
+        return f"a compressed storage does not inflate to {extent.size} bytes"
+    return ""
+
+
+def unreadable(
+    document: Document, leaves: Mapping[str, object], broken: Mapping[int, str], limits: Limits
+) -> dict[str, Dropped]:
+    """Name -> what was left out, for each of `leaves` (name -> tensor) with elements in one of the `broken` extents."""
+    if not broken:
+        return {}
+    inner = homes(document, limits)
+    found: dict[str, Dropped] = {}
+    for name, leaf in leaves.items():
+        for part in parts(name, leaf, limits):
+            for spec in _storages(part.leaf):
+                home = spec.home or inner.get(id(part.leaf)) or document
+                extent = home.storages.get(spec.key)
+                if extent is not None and id(extent) in broken:
+                    found.setdefault(name, Dropped("tensor", name, offset=extent.offset, reason=broken[id(extent)]))
+    return found
+
+
+def _storages(leaf: object) -> Iterable[StorageSpec]:
+    """The storage in which the elements of one named part lie; none for what has its bytes with it."""
+    if isinstance(leaf, Built) and leaf.args:
+        leaf = resolve(leaf.args[0])
+    spec = leaf.storage if isinstance(leaf, TensorSpec | StorageValue) else None
+    if isinstance(leaf, ArraySpec) and isinstance(leaf.data, StorageSpec):
+        spec = leaf.data
+    return () if spec is None else (spec,)
 
 
 def _offsets(document: Document, wanted: set[int]) -> dict[int, int]:

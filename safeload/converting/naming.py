@@ -12,13 +12,15 @@ reader would take it for the tensor; its parts stand under the path and a suffix
     .unresolved                         the bytes below a lazily conjugated or negated view; the path holds its values
     .fortran .bytes                     numpy arrays in column order (axes reversed); of types that torch lacks
 
+An array that stands in a dropped object is no part of the tree: it goes over by value, in C order, under its path.
+
 Reads no bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, TypeGuard
 
 from safeload.document import (
     ArraySpec,
@@ -33,7 +35,9 @@ from safeload.document import (
     WrappedTensor,
     resolve,
 )
+from safeload.elements import numel
 from safeload.limits import Limits
+from safeload.tree.encode import contents
 from safeload.tree.paths import named_leaves
 
 EMPTY = "torch.Tensor"
@@ -48,6 +52,12 @@ _INDICES = {
     "torch.sparse_csc": ("ccol_indices", "row_indices"),
     "torch.sparse_bsc": ("ccol_indices", "row_indices"),
 }
+
+_FROM_NUMPY = {
+    "f2": "float16", "f4": "float32", "f8": "float64", "i1": "int8", "i2": "int16", "i4": "int32", "i8": "int64",
+    "u1": "uint8", "u2": "uint16", "u4": "uint32", "u8": "uint64", "b1": "bool", "c8": "complex64", "c16": "complex128",
+}  # fmt: skip
+"""numpy's type string without byte order -> element type of the tensor that such an array is without its object."""
 
 Leaf = TensorSpec | QuantizedSpec | SparseSpec | NestedTensorSpec | StorageValue | ArraySpec | Built
 
@@ -78,7 +88,51 @@ def has_bytes(value: object) -> bool:
 
 def leaves(document: Document, limits: Limits) -> dict[str, object]:
     """Dotted path -> leaf, in the order of the file. Raises NotConvertible for paths that make no names."""
-    return named_leaves(document.root, has_bytes, limits, strict=True)
+    found = named_leaves(document.root, has_bytes, limits, strict=True)
+    arrays = {name: leaf for name, leaf in found.items() if is_lone_array(leaf)}
+    if not arrays:
+        return found
+    outside = arrays_outside(document, arrays)
+    return {name: outside.taken.get(name, leaf) for name, leaf in found.items() if name not in outside.left}
+
+
+def is_lone_array(value: object) -> TypeGuard[ArraySpec]:
+    """Whether a resolved value is an array that brings its own bytes."""
+    return isinstance(value, ArraySpec) and is_tensor(value) and isinstance(value.data, bytes)
+
+
+class Outside(NamedTuple):
+    """Arrays in dropped objects.
+
+    taken   path -> the tensor that stands for the array
+    left    path -> why there is none
+    """
+
+    taken: Mapping[str, Built]
+    left: Mapping[str, str]
+
+
+def arrays_outside(document: Document, arrays: Mapping[str, ArraySpec]) -> Outside:
+    """Which of `arrays` (path -> array) no part of the tree asks for, because they stand in dropped objects alone.
+
+    SECURITY: each goes over once, however many paths lead to it: copies could be far larger than the file.
+    """
+    inside = {id(blob.owner) for blob in contents(document).blobs}
+    taken: dict[str, Built] = {}
+    left: dict[str, str] = {}
+    first: dict[int, str] = {}
+    for name, array in arrays.items():
+        if id(array) in inside:
+            continue
+        dtype = _FROM_NUMPY.get(array.dtype[1:]) if array.dtype[0] in "<|" else None
+        if id(array) in first:
+            left[name] = f"the same array as {first[id(array)][:200]}"
+        elif dtype is not None and numel(array.shape):
+            taken[name] = Built(FROM_NUMPY, (array, dtype))
+            first[id(array)] = name
+        else:
+            left[name] = "an array of a type or shape that is no tensor, in an object that was left out"
+    return Outside(taken, left)
 
 
 def parts(name: str, leaf: object, limits: Limits) -> Iterator[Named]:

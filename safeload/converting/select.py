@@ -1,16 +1,19 @@
 """What of a Document goes over when not all of it does: a module's state_dict, chosen names, other names.
 
-Gives a Document with another root over the same leaves, so that all that follows is the same as for a whole one. Reads
-no bytes.
+Gives a Document with another root over the same leaves, so that all that follows is the same as for a whole one. Of
+the shards of one checkpoint it says what each gives, so that names are chosen and changed over all of them. Reads no
+bytes, but for `disarm`, which looks for storages that cannot be read.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import NamedTuple, TypeGuard
 
+from safeload.converting.dropping import damaged, unreadable
 from safeload.converting.interface import Dropped, Options
 from safeload.converting.naming import is_tensor
 from safeload.document import Built, Document, Enclosed, resolve
@@ -35,11 +38,83 @@ class Selection(NamedTuple):
 def selected(document: Document, options: Options, *, bare: bool = False) -> Selection:
     """`document` as `options` want it. Raises NotConvertible and UsageError for names that do not fit them.
 
-    `bare` takes the tensors alone, whatever the options: of a dangerous file nothing else goes over.
+    `bare` takes the tensors alone, whatever the options: of a dangerous file nothing else goes over. With `disarm` the
+    same is done with a file in which a storage is damaged, and its tensors are left out.
     """
-    if options.records:
-        document = _with_root(document, _modules(document.root))
-    return _flat(document, options) if options.selects or bare else Selection(document)
+    broken = damaged(document, options.limits) if options.disarm else {}
+    chosen = _chosen(document, options)
+    if not (options.selects or bare or broken):
+        return Selection(chosen)
+    return _flat(chosen, document, options, broken)
+
+
+def _chosen(document: Document, options: Options) -> Document:
+    return _with_root(document, _modules(document.root)) if options.records else document
+
+
+class Offer(NamedTuple):
+    """What one shard of a checkpoint can give: the names of its tensors, and of those that cannot be read."""
+
+    names: tuple[str, ...]
+    lost: tuple[str, ...] = ()
+
+
+def offered(document: Document, options: Options) -> Offer:
+    """The Offer of the shard that `document` is. Raises as `selected` does."""
+    broken = damaged(document, options.limits) if options.disarm else {}
+    chosen = _chosen(document, options)
+    found = named_leaves(chosen.root, is_tensor, options.limits, strict=True)
+    lost = unreadable(document, found, broken, options.limits)
+    return Offer(tuple(name for name in found if name not in lost), tuple(lost))
+
+
+def gives(offer: Offer, options: Options) -> bool:
+    """Whether anything of a shard goes over."""
+    return any(_wanted(name, options.keys) for name in offer.names)
+
+
+def shared_out(offers: Mapping[str, Offer], options: Options) -> dict[str, Options]:
+    """The options for each shard (file name -> Offer) that gives something, so that all together do what was asked.
+
+    Each glob has to match in some shard, each old name to be in some, the prefix to be on all names that are chosen,
+    and no two shards may have one new name. Raises NotConvertible and UsageError.
+    """
+    every = [name for offer in offers.values() for name in offer.names]
+    for glob in options.keys:
+        if not any(fnmatchcase(name, glob) for name in every):
+            raise _nothing((glob,), every)
+    wanted = {
+        file: [name for name in offer.names if _wanted(name, options.keys)]
+        for file, offer in offers.items()
+        if gives(offer, options)
+    }
+    if not wanted:
+        raise NotConvertible("the shards hold no tensor that can be read")
+    prefix = options.strip_prefix
+    _prefixed([name for names in wanted.values() for name in names], prefix)
+    bare = {file: {name[len(prefix) :] for name in names} for file, names in wanted.items()}
+    _known(options.rename, set().union(*bare.values()))
+    given = {}
+    seen: dict[str, tuple[str, str]] = {}
+    for file, names in wanted.items():
+        rename = {old: new for old, new in options.rename.items() if old in bare[file]}
+        given[file] = replace(options, rename=rename)
+        for old, new in zip(names, _renamed(names, given[file]), strict=True):
+            if new in seen:
+                other, before = seen[new]
+                raise NotConvertible(
+                    f"{before[:200]!a} of {other!a} and {old[:200]!a} of {file!a} would both be called {new[:200]!a}"
+                )
+            seen[new] = file, old
+    return given
+
+
+def new_key(name: str, options: Options) -> str | None:
+    """What a tensor called `name` is called in the output, None when it is not wanted."""
+    if not _wanted(name, options.keys):
+        return None
+    name = name.removeprefix(options.strip_prefix)
+    return options.rename.get(name, name)
 
 
 def rooted(document: Document, limits: Limits) -> Selection:
@@ -102,21 +177,23 @@ def _is_module(value: object) -> bool:
     return is_module(value) or computed(value) is not None
 
 
-def _flat(document: Document, options: Options) -> Selection:
-    """A flat state_dict of the tensors that are wanted, under the names that are wanted."""
+def _flat(document: Document, original: Document, options: Options, broken: Mapping[int, str]) -> Selection:
+    """A flat state_dict of the tensors that are wanted and can be read, under the names that are wanted."""
     limits = options.limits
     found = named_leaves(document.root, is_tensor, limits, strict=True)
     if not found:
         raise NotConvertible("the file holds no tensors")
-    kept = {name: leaf for name, leaf in found.items() if _wanted(name, options.keys)}
+    lost = unreadable(original, found, broken, limits)
+    if len(lost) == len(found):
+        raise NotConvertible(f"none of the {len(found)} tensors can be read: {next(iter(lost.values())).reason}")
+    kept = {name: leaf for name, leaf in found.items() if name not in lost and _wanted(name, options.keys)}
     if not kept:
-        shown = ", ".join(ascii(name) for name in list(found)[:5])
-        raise UsageError(f"no tensor matches {', '.join(map(ascii, options.keys))}; the first of {len(found)}: {shown}")
+        raise _nothing(options.keys, list(found))
     names = _renamed(list(kept), options)
     items = dict(zip(names, kept.values(), strict=True))
     metadata = _stripped(_metadata(document.root, limits), options)
     state: dict[str, object] | None = {"_metadata": metadata} if metadata else None
-    dropped = [Dropped("tensor", name, reason="not selected") for name in found if name not in kept]
+    dropped = [lost.get(name) or Dropped("tensor", name, reason="not selected") for name in found if name not in kept]
     dropped.append(Dropped("value", "", reason="the tree around the selected tensors, and all in it that is no tensor"))
     return Selection(_with_root(document, Built(_ORDERED, (), items, state)), tuple(dropped))
 
@@ -125,19 +202,33 @@ def _wanted(name: str, globs: tuple[str, ...]) -> bool:
     return not globs or any(fnmatchcase(name, glob) for glob in globs)
 
 
-def _renamed(names: list[str], options: Options) -> list[str]:
-    """The new name of each of `names`."""
-    prefix = options.strip_prefix
+def _nothing(globs: Iterable[str], names: list[str]) -> UsageError:
+    shown = ", ".join(ascii(name) for name in names[:5])
+    return UsageError(f"no tensor matches {', '.join(map(ascii, globs))}; the first of {len(names)}: {shown}")
+
+
+def _prefixed(names: list[str], prefix: str) -> None:
+    """Raise NotConvertible unless each of `names` has the prefix."""
     missing = [name for name in names if not name.startswith(prefix)]
     if missing:
         raise NotConvertible(
             f"the prefix {prefix!r} is not taken off: {len(missing)} of {len(names)} names do not have it, "
             f"first {missing[0][:200]!a}; choose names with --keys first"
         )
-    new = [name[len(prefix) :] for name in names]
-    unknown = [old for old in options.rename if old not in set(new)]
+
+
+def _known(rename: Mapping[str, str], names: set[str]) -> None:
+    """Raise NotConvertible when there is nothing to be renamed under an old name."""
+    unknown = [old for old in rename if old not in names]
     if unknown:
         raise NotConvertible(f"there is no tensor {unknown[0][:200]!a} to be renamed")
+
+
+def _renamed(names: list[str], options: Options) -> list[str]:
+    """The new name of each of `names`."""
+    _prefixed(names, options.strip_prefix)
+    new = [name[len(options.strip_prefix) :] for name in names]
+    _known(options.rename, set(new))
     new = [options.rename.get(name, name) for name in new]
     seen: dict[str, str] = {}
     for name, old in zip(new, names, strict=True):

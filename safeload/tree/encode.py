@@ -22,8 +22,8 @@ from safeload.document import (
 from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
 from safeload.record import Record
-from safeload.tree.interface import FORMAT, VERSION, Blob, Contents, Kept, Placed, Plan
-from safeload.tree.spelling import EXISTS, Child, Mark, Speller, flat, quote
+from safeload.tree.interface import FORMAT, VERSION, Blob, Child, Contents, Kept, Mark, Placed, Plan
+from safeload.tree.spelling import EXISTS, Speller, flat, quote
 
 _NUMPY = {
     "f2": "float16", "f4": "float32", "f8": "float64", "i1": "int8", "i2": "int16", "i4": "int32", "i8": "int64",

@@ -110,6 +110,20 @@ class Plan(Protocol):
         """Whether an object outside the vetted table is to be left out. False makes `encode` refuse."""
 
 
+class Child(NamedTuple):
+    """A value that is written in its turn. `slot`: its container can take it after it was made."""
+
+    value: object
+    home: Document
+    slot: bool = False
+
+
+class Mark(NamedTuple):
+    """A place in the text that matters to references: `barrier` +1 and -1 around arguments, 0: the object exists."""
+
+    barrier: int
+
+
 class Decoded(NamedTuple):
     """A tree as the program that it describes.
 

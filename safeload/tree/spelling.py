@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from json.encoder import encode_basestring_ascii
 from math import isnan
 from re import search
-from typing import NamedTuple
 
 from safeload.cell import UNSET
 from safeload.document import (
@@ -31,7 +30,7 @@ from safeload.document import (
 from safeload.errors import Malformed, UsageError
 from safeload.record import Record
 from safeload.tree import recipes, recipes_numpy, recipes_torch
-from safeload.tree.interface import PLACED, Placed, Plan
+from safeload.tree.interface import PLACED, Child, Mark, Placed, Plan
 from safeload.tree.json_text import SAFE_INTEGER
 from safeload.tree.recipes import Inline, Made, Recipe, named
 from safeload.tree.recipes_torch import Bytes, Table
@@ -45,20 +44,6 @@ _NAN = b"\x7f\xf8\x00\x00\x00\x00\x00\x00"
 _FLAT = frozenset({type(None), bool, int, float})
 
 
-class Child(NamedTuple):
-    """A value that is written in its turn. `slot`: its container can take it after it was made."""
-
-    value: object
-    home: Document
-    slot: bool = False
-
-
-class Mark(NamedTuple):
-    """A place in the text that matters to references: `barrier` +1 and -1 around arguments, 0: the object exists."""
-
-    barrier: int
-
-
 EXISTS = Mark(0)
 _ENTER, _LEAVE = Mark(1), Mark(-1)
 
@@ -67,7 +52,7 @@ Token = str | Child | Mark
 
 def quote(text: str) -> str:
     """A JSON string. Raises Malformed for one that comes back as another: two halves of a pair become one character."""
-    if not text.isascii() and search("[\ud800-\udbff][\udc00-\udfff]", text):
+    if not text.isascii() and search(r"[\ud800-\udbff][\udc00-\udfff]", text):
         raise Malformed("text holds two halves of a surrogate pair, which JSON would join")
     return encode_basestring_ascii(text)
 
