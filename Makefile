@@ -69,7 +69,7 @@ demo: $(VENV)/.installed
 	@echo "      run the whole test suite    make test"
 
 test: $(VENV)/.installed-all
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 lint: $(VENV)/.installed-all
 	$(BIN)/ruff format --check .

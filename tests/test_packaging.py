@@ -143,8 +143,10 @@ class TestCompiled:
         hot = {
             "": ("cell", "document", "dtypes", "judging"),
             "containers/": ("zip_directory", "zip_entry"),
+            "converting/": ("encoding", "layout", "plan", "views"),
             "inputs/": ("file", "kept", "stream"),
             "machine/": machine,
+            "tree/": ("encode", "paths", "scalars", "spelling"),
             "vetted/": ("collections_types", "consumption", "torch_geometry", "torch_storages", "torch_tensors"),
         }
         assert compiled == {
@@ -164,7 +166,7 @@ class TestCompiled:
         """What is shipped is what is tested: the same tests, with the wheel's modules before the checkout's."""
         where = tmp_path / "compiled"
         shutil.copytree(installed, where)
-        for name in ("tests", "rules", "samples"):
+        for name in ("tests", "rules", "samples", "docs"):
             shutil.copytree(root / name, where / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy2(root / "pyproject.toml", where)
         (where / "tests/test_compiled.py").write_text(
@@ -174,8 +176,9 @@ class TestCompiled:
             "    assert machine.__file__.endswith(('.so', '.pyd'))\n"
             f"    assert machine.__file__.startswith({str(where)!r})\n"
         )
-        folders = [f"tests/{name}" for name in ("machine", "inputs", "containers", "vetted")]
+        folders = [f"tests/{name}" for name in ("machine", "inputs", "containers", "vetted", "tree")]
         files = [f"tests/test_{name}.py" for name in ("compiled", "document", "release")]
+        files += [f"tests/converting/test_{name}.py" for name in ("ties", "names")]
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *folders, *files],
             cwd=where,
