@@ -25,7 +25,7 @@ Examples:
   safeload convert model.ckpt out.safetensors --manifest out.json
   safeload convert big.pt --max-shard-size 5GB       model-00001-of-0000N.safetensors, and an index
   safeload convert models/my-model/                  pytorch_model.bin, or its shards, where transformers looks
-  safeload convert models/ out/ --recursive          every checkpoint below models/
+  safeload convert models/ out/ --recursive          every checkpoint below models/; --manifest lists them all
   safeload convert train.ckpt --keys 'state_dict.*' --strip-prefix state_dict.
   safeload convert net.pt --records                  a pickled module: its state_dict, without its class
   safeload convert evil.pt --disarm                  the tensors of a dangerous file; nothing in it runs
@@ -131,11 +131,20 @@ def _end_folder(context: click.Context, done: FolderConversion, quiet: bool) -> 
         for outcome in done.outcomes
         if outcome.error is not None
     ]
-    if not quiet or codes or any(o.conversion is not None and listed(o.conversion) for o in done.outcomes):
-        write_out(folder_text(done), color=False)
+    left_out = done.empty or any(o.conversion is not None and listed(o.conversion) for o in done.outcomes)
+    if not quiet or codes or left_out:
+        write_out(folder_text(done) + _beside(done), color=False)
     if not any(outcome.conversion is not None or outcome.done for outcome in done.outcomes) and not codes:
         raise UsageError(f"there is no checkpoint below {os.fspath(done.source)!r}")
     context.exit(max(codes, default=0))
+
+
+def _beside(done: FolderConversion) -> str:
+    """What belongs to a folder as a whole: shards without an output, and the manifest."""
+    lines = [f"no file for {escape.path(outcome.source)}: {outcome.skipped}\n" for outcome in done.empty]
+    if done.manifest is not None:
+        lines.append(f"manifest {escape.path(done.manifest)}\n")
+    return "".join(lines)
 
 
 def with_report(error: UnsafeCheckpoint) -> str:

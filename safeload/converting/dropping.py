@@ -7,11 +7,11 @@ no form of their own. Calls nothing; of the bytes it reads compressed storages o
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 
 from safeload.cell import Cell
 from safeload.converting.interface import Dropped
-from safeload.converting.naming import arrays_outside, homes, is_lone_array, parts
+from safeload.converting.naming import arrays_outside, has_bytes, homes, is_lone_array, parts
 from safeload.document import (
     ArraySpec,
     Built,
@@ -48,14 +48,14 @@ def dropped_objects(document: Document, records: tuple[Record, ...], limits: Lim
         # Shared on more paths than can be named: the offsets tell them apart.
         pass
     offsets = _offsets(document, wanted)
-    found = tuple(_dropped(record, places.get(id(record), ""), offsets.get(id(record))) for record in records)
-    arrays = named_leaves(document.root, is_lone_array, limits)
-    outside = arrays_outside(document, arrays) if arrays else None
-    if outside is None:
-        return found
-    return found + tuple(
-        Dropped("value", "numpy.ndarray", name, reason=reason) for name, reason in outside.left.items()
-    )
+    return tuple(_dropped(record, places.get(id(record), ""), offsets.get(id(record))) for record in records)
+
+
+def dropped_arrays(document: Document, limits: Limits) -> tuple[Dropped, ...]:
+    """One entry for each array of a dropped object that does not go over without it."""
+    arrays = named_leaves(document.root, is_lone_array, limits, strict=True)
+    left = arrays_outside(document, arrays, limits).left
+    return tuple(Dropped("value", "numpy.ndarray", name, reason=reason) for name, reason in left.items())
 
 
 def _dropped(record: Record, place: str, offset: int | None) -> Dropped:
@@ -79,17 +79,32 @@ def _lost_storage(record: Record) -> bool:
 
 
 def damaged(document: Document, limits: Limits) -> dict[int, str]:
-    """Id of an Extent -> what is wrong with it, for each compressed storage that does not inflate to its size.
+    """Id of an Extent -> what is wrong with it, for each compressed storage of a tensor that does not inflate.
 
-    Every compressed storage is read once, in pieces; what is not compressed has no way to be damaged unnoticed.
+    Each is read once, in pieces; what is not compressed has no way to be damaged unnoticed.
     """
-    inside = {id(home): home for home in homes(document, limits).values()}
     found: dict[int, str] = {}
-    for home in {id(document): document, **inside}.values():
-        for extent in home.storages.values():
-            if not extent.stored and (problem := _problem(home.source, extent)):
-                found[id(extent)] = problem
+    seen: set[int] = set()
+    for _, home, extent in _extents(document, named_leaves(document.root, has_bytes, limits), limits):
+        if id(extent) not in seen and not extent.stored and (problem := _problem(home.source, extent)):
+            found[id(extent)] = problem
+        seen.add(id(extent))
     return found
+
+
+def _extents(
+    document: Document, leaves: Mapping[str, object], limits: Limits
+) -> Iterator[tuple[str, Document, Extent]]:
+    """(name, Document, extent in it) for each storage in which elements of `leaves` (name -> leaf) lie."""
+    inner = homes(document, limits)
+    for name, leaf in leaves.items():
+        for part in parts(name, leaf, limits):
+            spec = _storage(part.leaf)
+            if spec is not None:
+                home = spec.home or inner.get(id(part.leaf)) or document
+                extent = home.storages.get(spec.key)
+                if extent is not None:
+                    yield name, home, extent
 
 
 def _problem(source: Source, extent: Extent) -> str:
@@ -118,28 +133,20 @@ def unreadable(
     document: Document, leaves: Mapping[str, object], broken: Mapping[int, str], limits: Limits
 ) -> dict[str, Dropped]:
     """Name -> what was left out, for each of `leaves` (name -> tensor) with elements in one of the `broken` extents."""
-    if not broken:
-        return {}
-    inner = homes(document, limits)
     found: dict[str, Dropped] = {}
-    for name, leaf in leaves.items():
-        for part in parts(name, leaf, limits):
-            for spec in _storages(part.leaf):
-                home = spec.home or inner.get(id(part.leaf)) or document
-                extent = home.storages.get(spec.key)
-                if extent is not None and id(extent) in broken:
-                    found.setdefault(name, Dropped("tensor", name, offset=extent.offset, reason=broken[id(extent)]))
+    for name, _, extent in _extents(document, leaves, limits) if broken else ():
+        if id(extent) in broken:
+            found.setdefault(name, Dropped("tensor", name, offset=extent.offset, reason=broken[id(extent)]))
     return found
 
 
-def _storages(leaf: object) -> Iterable[StorageSpec]:
-    """The storage in which the elements of one named part lie; none for what has its bytes with it."""
+def _storage(leaf: object) -> StorageSpec | None:
+    """The storage in which the elements of one named part lie; None for what has its bytes with it."""
     if isinstance(leaf, Built) and leaf.args:
         leaf = resolve(leaf.args[0])
-    spec = leaf.storage if isinstance(leaf, TensorSpec | StorageValue) else None
-    if isinstance(leaf, ArraySpec) and isinstance(leaf.data, StorageSpec):
-        spec = leaf.data
-    return () if spec is None else (spec,)
+    if isinstance(leaf, ArraySpec):
+        return leaf.data if isinstance(leaf.data, StorageSpec) else None
+    return leaf.storage if isinstance(leaf, TensorSpec | StorageValue) else None
 
 
 def _offsets(document: Document, wanted: set[int]) -> dict[int, int]:

@@ -2,6 +2,9 @@
 
 Shards are converted and verified in a hidden folder beside their destination and take their names together, the index
 last: a reader that goes by the index never sees half of a model. Whatever fails, that folder goes away again.
+
+Names are chosen and changed over all shards: each is judged first, to know what it holds, then converted with its share
+of the options, which its output records. A shard that gives nothing has no output, and the others are numbered anew.
 """
 
 from __future__ import annotations
@@ -11,18 +14,42 @@ import os
 import re
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from safeload.converting import system
-from safeload.converting.engine import run
-from safeload.converting.interface import Conversion, Options, Verification
+from safeload.converting.engine import compare, recorded_options, run
+from safeload.converting.gate import admit
+from safeload.converting.interface import Conversion, Dropped, Options, Verification
+from safeload.converting.manifest import manifest_output, of_shards, read_manifest, written
 from safeload.converting.output import Output, output_error
 from safeload.converting.parallel import run_all
-from safeload.converting.shards import INDEX, SUFFIX, Index, index_text, joined, read_index
-from safeload.errors import InputError, InputNotFound, Malformed, NotConvertible, NotEqual, OutputExists, UsageError
-from safeload.inputs.walk import walk
+from safeload.converting.select import Offer, gives, new_key, offered, rooted, shared_out
+from safeload.converting.shards import (
+    INDEX,
+    SUFFIX,
+    Index,
+    file_metadata,
+    index_text,
+    joined,
+    read,
+    regular_inside,
+    renumbered,
+    tensor_names,
+)
+from safeload.errors import (
+    Malformed,
+    NotConvertible,
+    NotEqual,
+    OutputExists,
+    UnsafeCheckpoint,
+    UsageError,
+)
+from safeload.inputs import FileSource
+from safeload.policy import Policy
+from safeload.scanner import scan_source
 
 _PICKLED = re.compile(r"\.(?:bin|pt|pth|ckpt|pkl|pickle)\.index\.json\Z")
 _ENDINGS = (".pth", ".pt", ".bin", ".ckpt", ".pkl")
@@ -45,12 +72,19 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FolderConversion:
-    """What became of the files of a folder. `index`: of a sharded checkpoint, the path of the new index."""
+    """What became of the files of a folder.
+
+    index     of a sharded checkpoint, the path of the new index
+    empty     shards that gave nothing, so that no file was written for them
+    manifest  path of the manifest, None when there is none
+    """
 
     source: str
     output: str
     outcomes: tuple[Outcome, ...]
     index: str | None = None
+    empty: tuple[Outcome, ...] = ()
+    manifest: str | None = None
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
@@ -91,6 +125,81 @@ def is_index(path: str) -> bool:
     return _PICKLED.search(path) is not None
 
 
+class Shard(NamedTuple):
+    """One shard on its way: the file in the index, its path, the name of its output, and the options for it."""
+
+    file: str
+    source: str
+    name: str
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is to be done with a sharded checkpoint.
+
+    shards   those that are converted
+    empty    those that give nothing;  lost: path of each of them, and what was in it
+    """
+
+    index: Index
+    shards: tuple[Shard, ...]
+    empty: tuple[Outcome, ...]
+    lost: tuple[tuple[str, tuple[Dropped, ...]], ...]
+
+
+def planned_shards(index_path: str, options: Options, jobs: int) -> Planned:
+    """See Planned. Raises what concerns the sources and the options, before anything is written."""
+    folder = os.path.dirname(index_path)
+    index = read(index_path)
+    sources = dict(zip(index.files, regular_inside(folder, index.files), strict=True))
+    given = dict.fromkeys(index.files, options)
+    empty: list[Outcome] = []
+    lost: list[tuple[str, tuple[Dropped, ...]]] = []
+    if options.selects or options.disarm:
+        offers = dict(zip(index.files, run_all(_offer, sources.values(), options, jobs), strict=True))
+        given = shared_out(offers, options)
+        for name in index.files:
+            if name not in given:
+                empty.append(Outcome(sources[name], skipped=_emptied(offers[name])))
+                lost.append((sources[name], tuple(_nothing_of(index, name, offers[name], options))))
+    new = renumbered([new_name(name) for name in index.files], {new_name(name) for name in given})
+    shards = tuple(
+        Shard(name, sources[name], new[new_name(name)], given[name]) for name in index.files if name in given
+    )
+    if len({os.path.normcase(shard.name) for shard in shards}) < len(shards):
+        raise NotConvertible("two shards of the index would have one name as safetensors files: rename one of them")
+    return Planned(index, shards, tuple(empty), tuple(lost))
+
+
+def _offer(path: str, options: Options) -> Offer:
+    """What a shard can give, by a scan of its own: it is judged again when it is converted."""
+    with closing(FileSource(path)) as source:
+        scan = scan_source(source, policy=options.policy or Policy.default(), limits=options.limits)
+        admit(scan.report, options)
+        if scan.document is None:
+            raise UnsafeCheckpoint(f"{path} holds no object to convert", report=scan.report)
+        return offered(rooted(scan.document, options.limits).document, options)
+
+
+def _emptied(offer: Offer) -> str:
+    if offer.names:
+        return "none of its tensors is selected"
+    return "none of its tensors can be read" if offer.lost else "it holds no tensor"
+
+
+def _nothing_of(index: Index, file: str, offer: Offer, options: Options) -> list[Dropped]:
+    """What is left out with a shard that gives nothing. Raises Malformed when the index claims more."""
+    claimed = [name for name, where in index.weight_map.items() if where == file]
+    if not options.disarm:
+        for name in claimed:
+            if name not in offer.names and new_key(name, options) is not None:
+                raise Malformed(f"the index says that {file!a} holds {name[:200]!a}, which it does not")
+    reasons = dict.fromkeys(claimed, "its shard does not hold it in a form that can be read")
+    reasons |= dict.fromkeys(offer.names, "not selected")
+    return [Dropped("tensor", name, reason=reason) for name, reason in reasons.items()]
+
+
 def convert_shards(index_path: str, dst: str | None, options: Options, jobs: int) -> FolderConversion:
     """Convert every shard that the index at `index_path` names, into the folder `dst` (its own when None).
 
@@ -98,67 +207,56 @@ def convert_shards(index_path: str, dst: str | None, options: Options, jobs: int
     """
     folder = os.path.dirname(index_path)
     target = folder if dst is None else dst
-    if options.keys or options.rename or options.manifest is not None:
-        raise UsageError("--keys, --rename and --manifest are for single files: convert the shards one by one")
-    index = read(index_path)
-    sources = regular_inside(folder, index.files)
-    names = [new_name(name) for name in index.files]
-    if len(set(map(os.path.normcase, names))) < len(names):
-        raise NotConvertible("two shards of the index would have one name as safetensors files: rename one of them")
+    plan = planned_shards(index_path, options, jobs)
+    shards = plan.shards
     new_index = os.path.join(target, new_name(os.path.basename(index_path)))
+    outputs = [os.path.join(target, shard.name) for shard in shards]
     make_folder(target)
     try:
         staging = tempfile.mkdtemp(prefix=".safeload-", suffix=".part", dir=target or os.curdir)
     except OSError as error:
         raise output_error(error, target) from error
-    try:
-        _free([*(os.path.join(target, name) for name in names), new_index], options)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, staging, ignore_errors=True)
+        _free([*outputs, new_index], options)
+        listing = None
+        if options.manifest is not None:
+            sources = [shard.source for shard in shards] + [outcome.source for outcome in plan.empty]
+            listing = stack.enter_context(manifest_output(options, [index_path, *sources, new_index, *outputs]))
+        lists = None if listing is None else stack.enter_context(tempfile.TemporaryDirectory(prefix="safeload-"))
 
-        def one(job: tuple[str, str], given: Options) -> Conversion:
-            return run(job[0], os.path.join(staging, job[1]), given)
+        def one(number: int, given: Options) -> Conversion:
+            shard = shards[number]
+            part = None if lists is None else os.path.join(lists, f"{number}.json")
+            own = replace(given, force=False, rename=shard.options.rename, manifest=part)
+            return run(shard.source, os.path.join(staging, shard.name), own)
 
-        pairs = list(zip(sources, names, strict=True))
-        made = run_all(one, pairs, replace(options, force=False), jobs)
+        made = run_all(one, range(len(shards)), options, jobs)
         weight_map = joined(
-            dict.fromkeys(_checked(index, file, done, options), name)
-            for file, name, done in zip(index.files, names, made, strict=True)
+            dict.fromkeys(_checked(plan.index, shard.file, done, options), shard.name)
+            for shard, done in zip(shards, made, strict=True)
         )
         text = index_text(weight_map, sum(done.nbytes for done in made), {})
-        _publish(staging, target, options)
-        write_text(new_index, text, options)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        if listing is not None and lists is not None:
+            parts = [read_manifest(lists, number, path) for number, path in enumerate(outputs)]
+            document = of_shards(
+                parts, options, source=index_path, source_size=plan.index.size, source_sha256=plan.index.sha256,
+                output=new_index, output_raw=text.encode("utf-8"), empty=plan.lost,
+            )  # fmt: skip
+            _fill(listing, written(document), options)
+        _publish(staging, target, listing, (new_index, text), options)
+    shown = None if listing is None else listing.shown
     outcomes = tuple(
-        Outcome(source, os.path.join(target, name), _moved(done, target))
-        for (source, name), done in zip(pairs, made, strict=True)
+        Outcome(shard.source, path, replace(_moved(done, target), manifest=None))
+        for shard, path, done in zip(shards, outputs, made, strict=True)
     )
-    return FolderConversion(folder, target, outcomes, new_index)
+    return FolderConversion(folder, target, outcomes, new_index, plan.empty, shown)
 
 
-def read(path: str) -> Index:
-    """See `read_index`; raises InputError too."""
-    try:
-        return read_index(path)
-    except FileNotFoundError as error:
-        raise InputNotFound(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
-    except OSError as error:
-        raise InputError(error.errno, error.strerror, path) from error
-
-
-def regular_inside(folder: str, names: tuple[str, ...]) -> list[str]:
-    """The path of each shard. SECURITY: by the rules of a scan of the folder, which follows no link that leads out."""
-    top = folder or os.curdir
-    found = {target.path: target for target in walk([top])}
-    paths = []
-    for name in names:
-        target = found.get(os.path.join(top, name))
-        if target is None:
-            raise InputNotFound(errno.ENOENT, "is named by the index and is not there", os.path.join(folder, name))
-        if target.problem is not None or target.skip:
-            reason = target.skip or (target.problem.message if target.problem is not None else "")
-            raise Malformed(f"the shard {name!a} is not read: {reason}")
-        paths.append(os.path.join(folder, name))
-    return paths
+def show_manifest(listing: Output, document: Mapping[str, object], options: Options) -> None:
+    """Write a manifest, and give it its name."""
+    _fill(listing, written(document), options)
+    listing.publish(sync=options.sync)
 
 
 def _free(paths: list[str], options: Options) -> None:
@@ -171,36 +269,39 @@ def _checked(index: Index, file: str, done: Conversion, options: Options) -> lis
     """The tensors of one converted shard. Raises Malformed when the old index says that it holds another."""
     stored = tensor_names(done.output)
     known = {*stored, *done.ties}
-    prefix = options.strip_prefix
+    # What could not be taken out of the file is listed under its old name.
+    lost = {item.name for item in done.dropped if item.what == "tensor"} | {item.place for item in done.dropped}
     for name, where in index.weight_map.items():
-        if where == file and name.removeprefix(prefix) not in known:
-            raise Malformed(f"the index says that {file!a} holds {name[:200]!a}, which it does not")
+        if where == file and name not in lost:
+            new = new_key(name, options)
+            if new is not None and new not in known:
+                raise Malformed(f"the index says that {file!a} holds {name[:200]!a}, which it does not")
     return stored
 
 
-def tensor_names(path: str) -> list[str]:
-    """The names in a safetensors file, as the library reads them."""
-    from safetensors import safe_open
-
-    with safe_open(path, framework="np") as file:
-        return list(file.keys())
-
-
-def _publish(staging: str, target: str, options: Options) -> None:
-    """Give the finished files their names, taking back those given when one cannot be."""
+def _publish(staging: str, target: str, listing: Output | None, index: tuple[str, str], options: Options) -> None:
+    """Give the finished files their names, then the manifest, then the index; take back what is new when one fails."""
     given: list[str] = []
     try:
         for name in sorted(os.listdir(staging)):
             path = os.path.join(target, name)
-            if not options.force and os.path.lexists(path):
+            new = not os.path.lexists(path)
+            if not options.force and not new:
                 raise FileExistsError(errno.EEXIST, "exists already: it was made meanwhile", path)
             system.replace(os.path.join(staging, name), path)
-            given.append(path)
-    except OSError as error:
+            given += [path] if new else []
+        if listing is not None:
+            new = not os.path.lexists(listing.path)
+            listing.publish(sync=options.sync)
+            given += [listing.path] if new else []
+        write_text(*index, options)
+    except BaseException as error:
         for path in given:
             with suppress(OSError):
                 os.unlink(path)
-        raise output_error(error, target) from error
+        if isinstance(error, OSError):
+            raise output_error(error, target) from error
+        raise
 
 
 def _moved(done: Conversion, target: str) -> Conversion:
@@ -220,33 +321,59 @@ def write_text(path: str, text: str, options: Options) -> None:
     """Write a small file whole or not at all."""
     data = text.encode("utf-8")
     with Output(path, force=options.force, needs=len(data)) as output:
-        try:
-            system.write_at(output.fd, data, 0)
-        except OSError as error:
-            raise output_error(error, path) from error
-        if options.sync:
-            output.flush()
+        _fill(output, data, options)
         output.publish(sync=options.sync)
+
+
+def _fill(output: Output, data: bytes, options: Options) -> None:
+    try:
+        system.write_at(output.fd, data, 0)
+    except OSError as error:
+        raise output_error(error, output.shown) from error
+    if options.sync:
+        output.flush()
 
 
 def verify_shards(index_path: str, dst: str, options: dict[str, Any]) -> Verification:
     """Compare a converted sharded checkpoint, shard by shard, and its index. Raises as `verify` does."""
-    from safeload.converting.engine import compare
-
     index = read(index_path)
     new_index = dst if dst.endswith(INDEX) else os.path.join(dst, new_name(os.path.basename(index_path)))
-    written = read(new_index)
-    expected = [new_name(name) for name in index.files]
-    if sorted(expected) != sorted(written.files):
+    written_index = read(new_index)
+    paths = regular_inside(os.path.dirname(new_index), written_index.files)
+    outputs = dict(zip(written_index.files, paths, strict=True))
+    sources = dict(zip(index.files, regular_inside(os.path.dirname(index_path), index.files), strict=True))
+    expected = _expected(index, sources, _recorded(paths), options)
+    if sorted(expected.values()) != sorted(written_index.files):
         raise NotEqual("the new index names other shards than the old one gives")
-    sources = regular_inside(os.path.dirname(index_path), index.files)
-    outputs = dict(zip(written.files, regular_inside(os.path.dirname(new_index), written.files), strict=True))
     held: dict[str, str] = {}
     found = []
-    for source, name in zip(sources, expected, strict=True):
-        found.append(compare(source, outputs[name], **options))
+    for file, name in expected.items():
+        found.append(compare(sources[file], outputs[name], **options))
         held |= dict.fromkeys(tensor_names(outputs[name]), name)
-    if held != dict(written.weight_map):
+    if held != dict(written_index.weight_map):
         raise NotEqual("the index and the shards do not agree on which tensor is where")
     digests = {name: digest for one in found for name, digest in one.digests.items()}
     return Verification(sum(one.tensors for one in found), sum(one.nbytes for one in found), found[0].library, digests)
+
+
+def _recorded(paths: Sequence[str]) -> dict[str, Any]:
+    """The options by which all shards say that they were made. Raises NotEqual when they do not say the same."""
+    found = [dict(recorded_options(file_metadata(path)) or {}) for path in paths]
+    # Each shard was given the new names of its own tensors.
+    renamed = {old: new for options in found for old, new in options.pop("rename", {}).items()}
+    if any(options != found[0] for options in found):
+        raise NotEqual("the shards do not say that they were converted by the same options")
+    return {**found[0], "rename": renamed}
+
+
+def _expected(
+    index: Index, sources: Mapping[str, str], recorded: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, str]:
+    """Shard of the old index -> the name of its output, for those that give something. See `planned_shards`."""
+    kept = list(index.files)
+    known = {name: options[name] for name in ("policy", "limits") if options.get(name) is not None}
+    given = Options(**known, **recorded)
+    if given.selects or given.disarm:
+        kept = [name for name in index.files if gives(_offer(sources[name], given), given)]
+    new = renumbered([new_name(name) for name in index.files], {new_name(name) for name in kept})
+    return {name: new[new_name(name)] for name in kept}

@@ -36,7 +36,9 @@ from safeload.document import (
     resolve,
 )
 from safeload.elements import numel
+from safeload.errors import LimitExceeded
 from safeload.limits import Limits
+from safeload.record import Record
 from safeload.tree.encode import contents
 from safeload.tree.paths import named_leaves
 
@@ -90,9 +92,7 @@ def leaves(document: Document, limits: Limits) -> dict[str, object]:
     """Dotted path -> leaf, in the order of the file. Raises NotConvertible for paths that make no names."""
     found = named_leaves(document.root, has_bytes, limits, strict=True)
     arrays = {name: leaf for name, leaf in found.items() if is_lone_array(leaf)}
-    if not arrays:
-        return found
-    outside = arrays_outside(document, arrays)
+    outside = arrays_outside(document, arrays, limits)
     return {name: outside.taken.get(name, leaf) for name, leaf in found.items() if name not in outside.left}
 
 
@@ -112,11 +112,13 @@ class Outside(NamedTuple):
     left: Mapping[str, str]
 
 
-def arrays_outside(document: Document, arrays: Mapping[str, ArraySpec]) -> Outside:
+def arrays_outside(document: Document, arrays: Mapping[str, ArraySpec], limits: Limits) -> Outside:
     """Which of `arrays` (path -> array) no part of the tree asks for, because they stand in dropped objects alone.
 
     SECURITY: each goes over once, however many paths lead to it: copies could be far larger than the file.
     """
+    if not arrays or not _has_records(document, limits):
+        return Outside({}, {})
     inside = {id(blob.owner) for blob in contents(document).blobs}
     taken: dict[str, Built] = {}
     left: dict[str, str] = {}
@@ -133,6 +135,13 @@ def arrays_outside(document: Document, arrays: Mapping[str, ArraySpec]) -> Outsi
         else:
             left[name] = "an array of a type or shape that is no tensor, in an object that was left out"
     return Outside(taken, left)
+
+
+def _has_records(document: Document, limits: Limits) -> bool:
+    try:
+        return bool(named_leaves(document.root, lambda value: isinstance(value, Record), limits))
+    except LimitExceeded:  # on more paths than can be named
+        return True
 
 
 def parts(name: str, leaf: object, limits: Limits) -> Iterator[Named]:

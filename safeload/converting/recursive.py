@@ -3,23 +3,36 @@
 What is done is known from the two files alone, without a list beside them: the output says of which judged bytes, by
 which options and rules it was made (`CONVERT_KEY`); the source is judged again, which reads none of its tensors, and
 must not be younger than the output. The judged bytes of a zip hold a checksum of every tensor.
+
+The manifest of a folder is one: each conversion writes its own aside, and at the end all stand in one file, with what
+failed and what was skipped.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from safeload.converting.engine import run
-from safeload.converting.folder import FolderConversion, Outcome, convert_shards, is_index, new_name
+from safeload.converting.folder import (
+    FolderConversion,
+    Outcome,
+    convert_shards,
+    is_index,
+    new_name,
+    planned_shards,
+    show_manifest,
+)
 from safeload.converting.interface import CONVERT_KEY, Options
+from safeload.converting.manifest import manifest_output, of_folder, read_manifest
 from safeload.converting.parallel import run_all
-from safeload.converting.shards import SUFFIX, read_index
-from safeload.errors import InputError, Malformed, SafeloadError, UsageError, input_error
+from safeload.converting.shards import SUFFIX, file_metadata, read_index
+from safeload.errors import Malformed, SafeloadError, UsageError
 from safeload.findings import Verdict
 from safeload.inputs import FileSource
 from safeload.inputs.walk import Target, walk
@@ -27,14 +40,14 @@ from safeload.policy import Policy
 from safeload.report import Report
 from safeload.scanner import scan_source
 
+_DONE = "it was converted before, by these options"
+
 
 def convert_each(src: str, dst: str | None, options: Options, jobs: int) -> FolderConversion:
     """Convert every checkpoint below the folder `src` into the same place below `dst` (`src` when None).
 
     Raises nothing for what happens to a single file: it is in the Outcome. Ctrl-C ends it.
     """
-    if options.manifest is not None:
-        raise UsageError("--manifest is for a single file: a folder has one output for each")
     target = src if dst is None else dst
     targets = list(walk([src]))
     if len(targets) == 1 and targets[0].explicit and targets[0].problem is not None:
@@ -43,17 +56,48 @@ def convert_each(src: str, dst: str | None, options: Options, jobs: int) -> Fold
     claimed = {path for index in indexes for path in (index, *_claimed(index))}
     single = [t for t in targets if t.path not in claimed]
     outputs = _outputs([t.path for t in single], src, target)
+    with ExitStack() as stack:
+        listing, lists = None, ""
+        if options.manifest is not None:
+            others = [t.path for t in targets] + list(outputs.values())
+            listing = stack.enter_context(manifest_output(options, others))
+            lists = stack.enter_context(tempfile.TemporaryDirectory(prefix="safeload-"))
 
-    def one(job: Target, given: Options) -> list[Outcome]:
-        return [_one(job, outputs[job.path], given)]
+        def aside(number: int, given: Options) -> Options:
+            return replace(given, manifest=os.path.join(lists, f"{number}.json")) if lists else given
 
-    def many(index: str, given: Options) -> list[Outcome]:
-        return list(_many(index, os.path.join(target, os.path.relpath(os.path.dirname(index), src)), given, jobs))
+        def one(job: tuple[int, Target], given: Options) -> list[Outcome]:
+            return [_one(job[1], outputs[job[1].path], aside(job[0], given))]
 
-    outcomes = [outcome for found in run_all(one, single, options, jobs) for outcome in found]
-    for index in indexes:
-        outcomes += many(index, options)
-    return FolderConversion(src, target, tuple(sorted(outcomes, key=lambda outcome: outcome.source)))
+        found = run_all(one, enumerate(single), options, jobs)
+        for number, index in enumerate(indexes, len(single)):
+            place = os.path.join(target, os.path.relpath(os.path.dirname(index), src))
+            found.append(list(_many(index, place, aside(number, options), jobs)))
+        shown = None
+        if listing is not None and any(o.conversion or o.error or o.done for part in found for o in part):
+            show_manifest(listing, _listed(found, lists), options)
+            shown = listing.shown
+    outcomes = [_unlisted(outcome) for part in found for outcome in part]
+    return FolderConversion(src, target, tuple(sorted(outcomes, key=lambda outcome: outcome.source)), manifest=shown)
+
+
+def _listed(found: Sequence[Sequence[Outcome]], lists: str) -> dict[str, object]:
+    """The manifest of the folder, out of those that the conversions wrote into the folder `lists`."""
+    every = sorted((o for part in found for o in part), key=lambda outcome: outcome.source)
+    made = [number for number, part in enumerate(found) if any(outcome.conversion for outcome in part)]
+    made.sort(key=lambda number: found[number][0].source)
+    return of_folder(
+        [read_manifest(lists, number) for number in made],
+        [(outcome.source, outcome.error) for outcome in every if outcome.error is not None],
+        [(o.source, o.skipped or _DONE) for o in every if o.conversion is None and o.error is None],
+    )
+
+
+def _unlisted(outcome: Outcome) -> Outcome:
+    """An outcome whose conversion names no manifest of its own: there is one for all."""
+    if outcome.conversion is None:
+        return outcome
+    return outcome._replace(conversion=replace(outcome.conversion, manifest=None))
 
 
 def _claimed(index: str) -> Iterator[str]:
@@ -96,17 +140,18 @@ def _one(target: Target, output: str, options: Options) -> Outcome:
 
 def _many(index: str, target: str, options: Options, jobs: int) -> Iterator[Outcome]:
     try:
-        files = read_index(index).files
-        sources = [os.path.join(os.path.dirname(index), name) for name in files]
-        outputs = [os.path.join(target, new_name(name)) for name in files]
+        plan = planned_shards(index, options, jobs)
+        pairs = [(shard, os.path.join(target, shard.name)) for shard in plan.shards]
         new_index = os.path.join(target, new_name(os.path.basename(index)))
         if os.path.isfile(new_index) and all(
-            os.path.isfile(output) and is_done(source, output, judged(source, options), options)
-            for source, output in zip(sources, outputs, strict=True)
+            os.path.isfile(output) and is_done(shard.source, output, judged(shard.source, options), shard.options)
+            for shard, output in pairs
         ):
-            yield from (Outcome(s, o, done=True) for s, o in zip(sources, outputs, strict=True))
+            yield from (Outcome(shard.source, output, done=True) for shard, output in pairs)
+            yield from plan.empty
             return
-        yield from convert_shards(index, target, options, jobs).outcomes
+        done = convert_shards(index, target, options, jobs)
+        yield from (*done.outcomes, *done.empty)
     except (SafeloadError, OSError) as error:
         yield Outcome(index, target, error=error)
 
@@ -145,18 +190,3 @@ def is_done(source: str, output: str, report: Report, options: Options) -> bool:
         and record.get("policy") == report.policy_digest
         and record.get("options") == json.loads(json.dumps(replace(options, force=False).record()))
     )
-
-
-def file_metadata(path: str) -> dict[str, str]:
-    """`__metadata__` of a safetensors file as the library reads it. Raises Malformed when it cannot."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            return dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise Malformed(f"{ascii(path)[1:-1]} is no safetensors file: {error}") from error
-    except InputError:
-        raise
-    except OSError as error:
-        raise input_error(error, path) from error

@@ -13,7 +13,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import NamedTuple, TypeGuard
 
-from safeload.converting.dropping import damaged, unreadable
+from safeload.converting.dropping import damaged, dropped_arrays, unreadable
 from safeload.converting.interface import Dropped, Options
 from safeload.converting.naming import is_tensor
 from safeload.document import Built, Document, Enclosed, resolve
@@ -44,7 +44,8 @@ def selected(document: Document, options: Options, *, bare: bool = False) -> Sel
     broken = damaged(document, options.limits) if options.disarm else {}
     chosen = _chosen(document, options)
     if not (options.selects or bare or broken):
-        return Selection(chosen)
+        drops = options.disarm or options.allow == "unvetted"
+        return Selection(chosen, dropped_arrays(chosen, options.limits) if drops else ())
     return _flat(chosen, document, options, broken)
 
 

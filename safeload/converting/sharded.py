@@ -26,10 +26,10 @@ from safeload.converting.engine import (
     same_metadata,
     staged,
 )
-from safeload.converting.folder import read, regular_inside, write_text
+from safeload.converting.folder import write_text
 from safeload.converting.interface import Conversion, Options, Verification
 from safeload.converting.layout import Layout, laid_out
-from safeload.converting.shards import Index, index_name, index_text, shard_names, split
+from safeload.converting.shards import Index, index_name, index_text, read, regular_inside, shard_names, split
 from safeload.document import Document
 from safeload.errors import InputError, NotEqual, OutputExists
 from safeload.inputs import FileSource

@@ -1,18 +1,22 @@
 """Sharded outputs: which tensor goes into which file, what the files are called, and the index over them.
 
 The form is the one that transformers and huggingface_hub write and read: `model-00001-of-00003.safetensors` and so on,
-and `model.safetensors.index.json` with `weight_map` and `metadata.total_size`. Knows names and sizes, reads no tensor.
+and `model.safetensors.index.json` with `weight_map` and `metadata.total_size`. Knows names and sizes, and reads
+indexes and headers, no tensor.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from safeload.errors import Malformed, UsageError
+from safeload.errors import InputError, InputNotFound, Malformed, UsageError, input_error
+from safeload.inputs.walk import walk
 
 SUFFIX = ".safetensors"
 INDEX = ".index.json"
@@ -64,6 +68,31 @@ def shard_names(dst: str, count: int) -> tuple[str, ...]:
     return tuple(f"{stem(dst)}-{number:05d}-of-{count:05d}{SUFFIX}" for number in range(1, count + 1))
 
 
+_NUMBERED = re.compile(r"(.*-)([0-9]{1,9})(-of-)([0-9]{1,9})((?!.*-of-).*)", re.DOTALL)
+
+
+def renumbered(names: Sequence[str], kept: Collection[str]) -> dict[str, str]:
+    """File name -> its name in a set that holds `kept` alone of `names`: "-00003-of-00003" becomes "-00002-of-00002".
+
+    Names without a number, and sets of which all is kept, stay as they are.
+    """
+    found = {name: name for name in names if name in kept}
+    groups: dict[tuple[str, str, str], list[tuple[int, str]]] = {}
+    for name in names:
+        if match := _NUMBERED.fullmatch(name):
+            groups.setdefault((match[1], match[4], match[5]), []).append((int(match[2]), name))
+    for group in groups.values():
+        left = sorted((number, name) for number, name in group if name in kept)
+        if len(left) == len(group):
+            continue
+        for number, (_, name) in enumerate(left, 1):
+            match = _NUMBERED.fullmatch(name)
+            if match is not None:
+                width, total = len(match[2]), f"{len(left):0{len(match[4])}d}"
+                found[name] = f"{match[1]}{number:0{width}d}{match[3]}{total}{match[5]}"
+    return found
+
+
 def index_name(dst: str) -> str:
     """The path of the index of `dst`."""
     return f"{stem(dst)}{SUFFIX}{INDEX}"
@@ -80,11 +109,14 @@ class Index(NamedTuple):
 
     weight_map  tensor -> file name;  files: each once, in order of first mention
     metadata    its texts (`total_size`, a number, is left out)
+    size, sha256  of the file itself
     """
 
     weight_map: Mapping[str, str]
     files: tuple[str, ...]
     metadata: Mapping[str, str]
+    size: int = 0
+    sha256: str = ""
 
 
 def read_index(path: str) -> Index:
@@ -111,7 +143,34 @@ def read_index(path: str) -> Index:
             raise Malformed(f"{shown} names the file {name[:200]!a}, which is not the plain name of a file beside it")
     metadata = document.get("metadata")
     texts = metadata.items() if isinstance(metadata, dict) else ()
-    return Index(found, files, {key: value for key, value in texts if type(value) is str})
+    kept = {key: value for key, value in texts if type(value) is str}
+    return Index(found, files, kept, len(raw), hashlib.sha256(raw).hexdigest())
+
+
+def read(path: str) -> Index:
+    """See `read_index`; raises InputError too."""
+    try:
+        return read_index(path)
+    except FileNotFoundError as error:
+        raise InputNotFound(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+    except OSError as error:
+        raise InputError(error.errno, error.strerror, path) from error
+
+
+def regular_inside(folder: str, names: tuple[str, ...]) -> list[str]:
+    """The path of each shard. SECURITY: by the rules of a scan of the folder, which follows no link that leads out."""
+    top = folder or os.curdir
+    found = {target.path: target for target in walk([top])}
+    paths = []
+    for name in names:
+        target = found.get(os.path.join(top, name))
+        if target is None:
+            raise InputNotFound(errno.ENOENT, "is named by the index and is not there", os.path.join(folder, name))
+        if target.problem is not None or target.skip:
+            reason = target.skip or (target.problem.message if target.problem is not None else "")
+            raise Malformed(f"the shard {name!a} is not read: {reason}")
+        paths.append(os.path.join(folder, name))
+    return paths
 
 
 def is_plain_name(name: str) -> bool:
@@ -141,3 +200,26 @@ def joined(maps: Iterable[Mapping[str, str]]) -> dict[str, str]:
                 raise Malformed(f"{name[:200]!a} is in two shards: {found[name]} and {file}")
             found[name] = file
     return found
+
+
+def tensor_names(path: str) -> list[str]:
+    """The names in a safetensors file, as the library reads them."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        return list(file.keys())
+
+
+def file_metadata(path: str) -> dict[str, str]:
+    """`__metadata__` of a safetensors file as the library reads it. Raises Malformed when it cannot."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise Malformed(f"{ascii(path)[1:-1]} is no safetensors file: {error}") from error
+    except InputError:
+        raise
+    except OSError as error:
+        raise input_error(error, path) from error

@@ -183,7 +183,6 @@ def test_a_folder_with_one_model(tmp_path: Path) -> None:
     [
         ({}, "--recursive converts every checkpoint below it"),
         ({"recursive": True, "max_shard_size": 5}, "keep their sizes"),
-        ({"recursive": True, "manifest": "m.json"}, "for a single file"),
     ],
 )
 def test_folders_without_a_meaning(tmp_path: Path, options: dict[str, Any], word: str) -> None:
