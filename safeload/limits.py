@@ -56,6 +56,11 @@ class Limits(NamedTuple):
     header_bytes: int = 100_000_000
     # The text of the tree in or beside a safetensors file: 10,000 tensors of an optimizer take 3 MB.
     tree_bytes: int = 256 << 20
+    # The text of an index of shards: one with a million names has 100 MB, and a tree may stand in it.
+    index_bytes: int = 256 << 20
+    # Files of one sharded checkpoint: the largest public models have about 200. Each stays open and is mapped through a
+    # second descriptor, and many systems give a process 1024.
+    shards: int = 500
 
     @classmethod
     def parse(cls, settings: tuple[str, ...], start: Limits | None = None) -> Limits:

@@ -38,7 +38,7 @@ from safeload.nesting import nesting
 from safeload.plain import plain
 from safeload.policy import Policy
 from safeload.source import Source
-from safeload.streams import interpret
+from safeload.streams import Witness, interpret
 from safeload.vetted import Context, ShapeError
 
 # Plain values in a row before a second format; more than that is taken for an attack on patience.
@@ -57,6 +57,7 @@ class Tally:
         self.files = files
         self.depth = depth
         self.encoding = encoding
+        self.witness: Witness | None = None
         self.findings: list[Finding] = []
         self.omitted = 0
         self.omitted_worst = Verdict.CLEAN
@@ -128,11 +129,11 @@ def read_all(source: Source, containers: tuple[Container, ...], tally: Tally, pr
                 "treat it as unsafe; ask its author for a file of one format", member=prefix,
             )
         )  # fmt: skip
-    documents = [_Reader(source, container, tally, prefix).read() for container in containers]
+    documents = [Reader(source, container, tally, prefix).read() for container in containers]
     return documents[0]
 
 
-class _Reader:
+class Reader:
     """One reading of one input: feeds a container what it asks for and collects what it tells."""
 
     def __init__(self, source: Source, container: Container, tally: Tally, prefix: str) -> None:
@@ -155,7 +156,7 @@ class _Reader:
         except (Malformed, LimitExceeded) as error:
             whole = False
             self._broken(error, self.prefix, None, error.offset)
-        if self.layout.metadata and self.container.name == "safetensors":
+        if self.container.name == "safetensors":
             self._tree()
         self._settle()
         root: object = self.root
@@ -215,6 +216,10 @@ class _Reader:
             self.root = program.value if whole else UNSET
         else:
             self.others.append((member, program.value if whole else None))
+        if tally.witness is not None:
+            # -1 where they are no bytes of the file itself: inflated, or in a file inside it.
+            own = part.data is None and not self.prefix
+            tally.witness(member, part.start if own else -1, program.end + origin, program)
         end = program.end + origin if whole else None
         # Of the main object a container asks at most whether it is a number.
         value = plain(program.value) if not part.main or type(program.value) is int else None
@@ -238,6 +243,8 @@ class _Reader:
 
     def _tree(self) -> None:
         """The nested object that a tree describes, judged like any program, in place of the tensors by name."""
+        if not self.layout.metadata:
+            return
         from safeload.treed import treed
 
         index = self.tally.streams

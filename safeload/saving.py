@@ -88,6 +88,8 @@ def save(
 
 
 def _checked(metadata: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(metadata, Mapping):
+        raise UsageError(f"metadata maps texts to texts, and is no {type(metadata).__name__}")
     for key, value in metadata.items():
         if type(key) is not str or type(value) is not str:
             raise UsageError(f"metadata maps texts to texts; {key!r} -> {value!r:.100} does not")
@@ -207,13 +209,21 @@ def _held(obj: Any, name: str) -> _Held:
         raise UsageError(f"{name} was not saved: {error}") from None
     except RecursionError:
         raise UsageError(f"{name} was not saved: its containers are nested too deep to be written") from None
-    except (pickle.PicklingError, AttributeError, TypeError, NotImplementedError, RuntimeError, ValueError) as error:
-        kind = type(pickler.last)
-        raise UsageError(
-            f"{name} was not saved: {place_of(pickler.last, obj)} holds an object of {kind.__module__}."
-            f"{kind.__qualname__}, which is no data ({error}); {_WAY}"
-        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the methods of somebody's class raise
+        raise UsageError(f"{name} was not saved: {_blamed(pickler.last, obj, error)}; {_WAY}") from error
     return _Held(name, file.getvalue(), pickler.storages)
+
+
+def _blamed(wanted: object, obj: object, error: Exception) -> str:
+    """What could not be pickled, and where it stands; its class may have more methods that fail."""
+    try:
+        kind = type(wanted)
+        place = place_of(wanted, obj)
+        return f"{place} holds an object of {kind.__module__}.{kind.__qualname__}, which is no data ({error})"
+    except Exception:
+        return f"an object in it cannot be read ({type(error).__name__})"
 
 
 def _admit(scan: Scan, limits: Limits) -> None:

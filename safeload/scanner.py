@@ -18,6 +18,7 @@ from safeload.policy import Policy
 from safeload.reading import Tally, may_do, read_all, readings
 from safeload.report import Report
 from safeload.source import Source
+from safeload.streams import Witness
 
 _ORDER = {Verdict.DANGEROUS: 0, Verdict.UNJUDGED: 1, Verdict.UNVETTED: 2, Verdict.CLEAN: 3, Verdict.SKIPPED: 4}
 
@@ -60,16 +61,20 @@ def scan_source(
     explicit: bool = True,
     encoding: str | None = None,
     containers: tuple[Container, ...] | None = None,
+    witness: Witness | None = None,
 ) -> Scan:
     """Judge `source`. With `explicit` False (a file met in a folder) what is no model may be SKIPPED, with a reason.
 
     `encoding` of python 2 strings replaces that of the format's own loader. `containers` replaces recognition, for a
-    caller that reads its input as one format whatever it looks like, as pickle.load does.
+    caller that reads its input as one format whatever it looks like, as pickle.load does. `witness` is shown every
+    judged stream.
     """
     # A scan makes objects that it keeps: collections meanwhile would find nothing and double the time.
     pause()
     try:
-        return _scan(source, Tally(policy, limits, encoding=encoding), explicit, containers)
+        tally = Tally(policy, limits, encoding=encoding)
+        tally.witness = witness
+        return _scan(source, tally, explicit, containers)
     finally:
         resume()
 
@@ -79,15 +84,20 @@ def _scan(source: Source, tally: Tally, explicit: bool, given: tuple[Container, 
     containers = readings(source, limits) if given is None else given
     if not explicit and (reason := _skipped(source, containers, limits)):
         return Scan(Report(source.name, Verdict.SKIPPED, size=source.size, reason=reason), None)
-    document = read_all(source, containers, tally, "")
+    shards = None
+    if explicit and given is None and containers[0].name == "unknown":
+        from safeload.shard_sets import shard_set
+
+        shards = shard_set(source, tally)
+    document = read_all(source, containers, tally, "") if shards is None else shards.read()
     found = sorted(tally.findings, key=lambda f: _ORDER[f.verdict])
     verdict = worst([f.verdict for f in found] + [tally.omitted_worst], empty=Verdict.CLEAN)
     report = Report(
         path=source.name,
         verdict=verdict,
-        container="+".join(c.name for c in containers),
+        container="+".join(c.name for c in containers) if shards is None else shards.name,
         size=source.size,
-        judged_sha256=source.judged_sha256(),
+        judged_sha256=source.judged_sha256() if shards is None else shards.judged_sha256(),
         streams=tally.streams,
         opcodes=tally.opcodes,
         findings=tuple(found),

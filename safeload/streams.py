@@ -5,11 +5,16 @@ The bytes that are interpreted are the bytes that are remembered as judged; noth
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from safeload.containers.interface import Pickle
 from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
 from safeload.machine import Program, run
 from safeload.source import Source
+
+Witness = Callable[[str, int, int, Program], None]
+"""Is shown each judged stream: its member, its first byte and the one behind its last, and what it would do."""
 
 _FIRST_WINDOW = 1 << 16
 

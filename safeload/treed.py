@@ -44,11 +44,16 @@ def treed(
     except (Malformed, LimitExceeded) as error:
         return _broken(error, prefix)
 
+    declared = {name: spec for name, spec in tensors.items() if type(name) is str and type(spec) is TensorSpec}
+
     def read(name: str) -> bytes:
-        return storage_bytes(source, layout.storages[name], limits.string_bytes)
+        storage = declared[name].storage
+        home = None if storage is None else storage.home
+        # SECURITY: a tensor of another file has its bytes there; the same name here may be other bytes.
+        bytes_of, extents = (source, layout.storages) if home is None else (home.source, home.storages)
+        return storage_bytes(bytes_of, extents[name], limits.string_bytes)
 
     place = f"{prefix}!{given.place}" if prefix else given.place
-    declared = {name: spec for name, spec in tensors.items() if type(name) is str and type(spec) is TensorSpec}
     try:
         decoded = decode(given.text, declared, limits, read)
     except (Malformed, LimitExceeded) as error:

@@ -232,6 +232,10 @@ SAMPLES = (
         extra(CLEAN, "archive/notes.txt", PAYLOAD).build(), "runs-programs",
     ),
     dangerous(
+        "bytes/pickle-among-storages.pt", "a pickle with a payload among the storages, where no tensor names it",
+        extra(CLEAN, "archive/data/1", PAYLOAD).build(), "runs-programs",
+    ),
+    dangerous(
         "bytes/torchscript-constants.pt", "TorchScript archive whose constants.pkl runs a program",
         torchscript(**{"constants.pkl": PAYLOAD}), "runs-programs", "torchscript-code",
     ),

@@ -30,14 +30,17 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "elements",
         "nesting",
         "plain",
+        "shard_index",
+        "detail",
     ),
-    ("inputs", "containers", "machine", "reports"),
+    ("inputs", "containers", "machine", "reports", "baselines", "configuration"),
     ("policy",),
     ("vetted",),
     ("checks", "tree", "modules"),
-    ("declared", "judging", "reading", "scanner", "streams", "treed"),
-    ("loading", "converting"),
-    ("saving", "restricted", "integrations", "fleet", "workers"),
+    ("declared", "judging", "reading", "scanner", "shard_sets", "streams", "treed"),
+    ("attesting",),
+    ("loading", "converting", "explaining", "inspecting"),
+    ("saving", "restricted", "integrations", "fleet", "workers", "detailing"),
     ("cli",),
     ("__init__", "types", "__main__"),
 )
@@ -55,6 +58,7 @@ OUTSIDERS: dict[str, set[str]] = {
     "safetensors": ABOVE_LOADING | {"converting"},
     "fickling": {"integrations", "cli"},
     "sitecustomize": {"integrations"},
+    "pyseccomp": {"workers"},
 }
 """Who may import what is not in the standard library; nobody imports anything else."""
 

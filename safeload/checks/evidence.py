@@ -13,6 +13,9 @@ from safeload.record import Record
 
 _WIDTH = 6
 _TEXT = 120
+_SORTED = 20
+"""Elements of a set that are written one by one: to sort them each has to be written, at every level."""
+
 _TOTAL = 400
 _BRACKETS = {list: ("[", "]"), tuple: ("(", ")")}
 
@@ -52,6 +55,8 @@ def _container(value: _Container, depth: int) -> str:
         return opening + closing
     if depth <= 0:
         return f"{opening}...{closing}"
+    if isinstance(value, set | frozenset):
+        return _unordered(value, depth)
     parts = []
     for index, item in enumerate(value):
         if index == _WIDTH:
@@ -65,13 +70,25 @@ def _container(value: _Container, depth: int) -> str:
     return f"{opening}{', '.join(parts)}{tail}{closing}"
 
 
+def _unordered(value: set[object] | frozenset[object], depth: int) -> str:
+    """A set in the order of its texts: its own order is another one in every run, and evidence has to be the same."""
+    if len(value) > _SORTED:
+        return f"{{... {len(value)} elements}}"
+    parts = sorted(_shown(item, depth - 1) for item in value)
+    if len(parts) > _WIDTH:
+        parts[_WIDTH:] = [f"... {len(parts) - _WIDTH} more"]
+    return f"{{{', '.join(parts)}}}"
+
+
 def _node(node: Cell, depth: int) -> str:
     if isinstance(node, Global):
         return global_name(node)
     if isinstance(node, Call):
         return call_text(node, depth)
     if isinstance(node, Persistent):
-        return f"<persistent {_shown(node.pid, depth - 1)}>"
+        # A chain of persistent loads is as long as the file wants: depth ends it.
+        pid = "..." if depth <= 0 and isinstance(node.pid, Cell) else _shown(node.pid, depth - 1)
+        return f"<persistent {pid}>"
     if isinstance(node, Extension):
         return f"<extension {node.code}>"
     return f"<{type(node).__name__.lower()}>"
@@ -79,7 +96,8 @@ def _node(node: Cell, depth: int) -> str:
 
 def call_text(call: Call, depth: int = 3) -> str:
     """A call with its arguments."""
-    func = _shown(call.func, depth - 1)
+    # So is a chain of calls of what a call returns.
+    func = "..." if depth <= 0 and isinstance(call.func, Call | Persistent) else _shown(call.func, depth - 1)
     if depth <= 0:
         return f"{func}(...)"
     if type(call.args) is not tuple:

@@ -138,7 +138,7 @@ def _package_storages(entries: tuple[Entry, ...], kind: _Kind, members: Members)
             relative = entry.name.removeprefix(kind.folder)
             if re.fullmatch(_PACKAGED, relative) and entry.readable:
                 with members.noting(entry):
-                    found.setdefault(relative, members.extent(entry))
+                    found.setdefault(relative, members.storage(entry))
     return found
 
 

@@ -103,7 +103,11 @@ def _parsed(raw: bytes) -> dict[str, object]:
 
     try:
         # Never json.loads(bytes): it guesses UTF-16 and UTF-32, which the format does not know.
-        header = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_repeats, parse_constant=_no_constant)
+        # -0 is a float to the library. The hook takes time for each number: it is only there where one may be.
+        whole = _no_negative_zero if b"-0" in raw else None
+        header = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=_no_repeats, parse_constant=_no_constant, parse_int=whole
+        )
         if b"\\u" in raw:
             # Half of a surrogate pair is a str to Python and an error to every other reader.
             json.dumps(header, ensure_ascii=False).encode("utf-8")
@@ -125,6 +129,12 @@ def _no_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _no_constant(text: str) -> object:
     raise ValueError(f"{text} is no JSON")
+
+
+def _no_negative_zero(text: str) -> int:
+    if text == "-0":
+        raise ValueError("-0 is no whole number")
+    return int(text)
 
 
 def _entries(header: dict[str, object], start: int, room: int) -> Iterator[tuple[Tensor, Extent] | Finding]:

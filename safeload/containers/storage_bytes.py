@@ -10,9 +10,11 @@ from safeload.source import Source
 
 
 def storage_bytes(source: Source, extent: Extent, most: int) -> bytes:
-    """Exactly `extent.size` bytes; raises LimitExceeded past `most`, Malformed when deflate does not give them."""
+    """Exactly `extent.size` bytes; raises LimitExceeded past `most`, Malformed when the file does not give them."""
     if extent.size > most:
         raise LimitExceeded(f"a storage of {extent.size} bytes has to be read", limit="validated_bytes")
+    if extent.stored and extent.length != extent.size:
+        raise Malformed(f"a stored storage has two sizes: {extent.length} and {extent.size}", offset=extent.offset)
     raw = source.read(extent.offset, extent.length)
     if extent.stored:
         return raw
@@ -22,6 +24,6 @@ def storage_bytes(source: Source, extent: Extent, most: int) -> bytes:
         data = inflater.decompress(raw, extent.size + 1)
     except zlib.error as error:
         raise Malformed(f"a compressed storage does not inflate: {error}", offset=extent.offset) from error
-    if len(data) != extent.size or not inflater.eof:
+    if len(data) != extent.size or not inflater.eof or inflater.unused_data:
         raise Malformed(f"a compressed storage does not inflate to {extent.size} bytes", offset=extent.offset)
     return data

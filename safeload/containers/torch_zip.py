@@ -26,7 +26,7 @@ RECORDS: Mapping[str, bytes] = {
     "version": rb"\d{1,9}\s?",
     ".data/version": rb"\d{1,9}\s?",
     ".format_version": rb"\d{1,9}",
-    ".storage_alignment": rb"\d{1,9}",
+    ".storage_alignment": rb"[1-9]\d{0,8}",
     ".data/serialization_id": rb"[\x20-\x7e]*",
 }
 """What torch writes beside pickle and storages, and all that may stand there (regular expressions)."""
@@ -40,16 +40,18 @@ class Archive:
     """The members of a torch archive, sorted by what torch takes them for.
 
     storages  folder below the archive's own ("data") -> storage key -> extent
+    entries   (storage key, entry) of the same
     pickles   relative name -> entry, for names that end in .pkl or _pkl
     others    everything to be judged by content
     records   relative name -> text
     """
 
-    __slots__ = ("folder", "others", "pickles", "records", "storages")
+    __slots__ = ("entries", "folder", "others", "pickles", "records", "storages")
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.storages: dict[str, dict[str, Extent]] = {}
+        self.entries: list[tuple[str, Entry]] = []
         self.pickles: list[tuple[str, Entry]] = []
         self.others: list[tuple[str, Entry]] = []
         self.records: dict[str, str] = {}
@@ -90,6 +92,10 @@ class TorchZip:
         for relative, entry in archive.pickles + archive.others:
             if relative.casefold() != "data.pkl":
                 yield from members.by_content(entry, "stream", Naming.STORAGES)
+        # SECURITY: a number for a name makes no tensor data of a member: what nothing names is an extra member.
+        for key, entry in [] if members.broken else archive.entries:
+            if key not in members.named:
+                yield from members.unnamed(entry)
         yield from findings_of(members.notes)
         return Layout(storages, archive.big_endian, archive.records)
 
@@ -113,9 +119,10 @@ def sort_members(entries: tuple[Entry, ...], members: Members, tensor_folders: f
             # Also where it cannot be read, which is a finding of its own: the pickle names no storage in vain.
             extent = Extent(entry.data, entry.length, entry.size, entry.method == STORED)
             archive.storages.setdefault(place, {}).setdefault(key, extent)
+            archive.entries.append((key, entry))
             if entry.method and entry.readable:
                 with members.noting(entry):
-                    members.extent(entry)
+                    members.storage(entry)
             continue
         # SECURITY: torch's lookup ignores case: "DATA.PKL" is the data.pkl that it loads, and others do not see.
         known = relative.casefold()

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from safeload.containers.zip_end import CENTRAL, LOCAL, End, read_end
 from safeload.containers.zip_entry import (
     DESCRIPTOR,
+    LONGEST_NAME,
     STORED,
     UTF8,
     Entry,
@@ -128,7 +129,8 @@ def _central(source: Source, limits: Limits, end: End, notes: Notes) -> tuple[li
 def _check_names(entries: list[Entry], raws: list[bytes], notes: Notes) -> None:
     """Turn raw names into text and judge them; all at once while they are plain."""
     joined = b"\n".join(raws)
-    if joined.count(b"\n") != len(raws) - 1 or not re.fullmatch(_PLAIN_NAMES, joined + b"\n"):
+    plain = joined.count(b"\n") == len(raws) - 1 and re.fullmatch(_PLAIN_NAMES, joined + b"\n")
+    if not plain or max(map(len, raws)) > LONGEST_NAME:
         for index, raw in enumerate(raws):
             entries[index] = check_name(entries[index], raw, notes)
     elif len(set(joined.lower().split(b"\n"))) == len(raws):

@@ -23,6 +23,9 @@ DESCRIPTOR, UTF8 = 0x0008, 0x0800
 
 _ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 _DEFLATE_LEVEL = 0x0006
+LONGEST_NAME = 511
+"""Bytes of a name that torch lists; it cuts longer ones there, and may take them for another member."""
+
 _FULL = 0xFFFFFFFF
 _LOCAL = struct.Struct("<4sHHHIIIIHH")
 _UNSAFE = r"^/|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)"
@@ -158,6 +161,8 @@ def check_name(entry: Entry, raw: bytes, notes: Notes) -> Entry:
         note(
             "zip-name-characters", "the name holds what readers take differently (control characters, '\\', '//', ...)"
         )
+    if len(raw) > LONGEST_NAME:
+        note("zip-name-characters", f"the name has {len(raw)} bytes: torch cuts it after {LONGEST_NAME} in its listing")
     if re.search(_UNSAFE, name):
         note("zip-name-traversal", "the name leads out of the folder in which the archive is unpacked")
     if name.endswith("/") and entry.size:

@@ -33,21 +33,28 @@ _ALWAYS = 1 << 20
 # All members of one archive together may inflate to this even when they are highly compressed.
 _ALWAYS_TOGETHER = 64 << 20
 _MOST_SOURCE = 16 << 20
+_PIECE = 1 << 20
 _CONTROL = r"[\x00-\x08\x0e-\x1f\x7f-\x9f]"
 # Pickles in a row in one member; more than a hundred is an attack on patience.
 _STREAMS = 100
 
 
 class Members:
-    """Bounded access to the members of one archive. Raises Malformed or LimitExceeded for one member at a time."""
+    """Bounded access to the members of one archive. Raises Malformed or LimitExceeded for one member at a time.
 
-    __slots__ = ("_inflated", "_limits", "_source", "notes")
+    named    keys of the storages that the pickles named so far
+    broken   a pickle was not understood, so that others may have been named
+    """
+
+    __slots__ = ("_inflated", "_limits", "_source", "broken", "named", "notes")
 
     def __init__(self, source: Source, limits: Limits) -> None:
         self._source = source
         self._limits = limits
         self._inflated = 0
         self.notes = Notes()
+        self.named: set[str] = set()
+        self.broken = False
 
     def extent(self, entry: Entry) -> Extent:
         """Where the member lies; LimitExceeded when it would inflate beyond the limits."""
@@ -55,6 +62,18 @@ class Members:
             return Extent(entry.data, entry.length, entry.size)
         self._allow(entry)
         return Extent(entry.data, entry.length, entry.size, stored=False)
+
+    def storage(self, entry: Entry) -> Extent:
+        """Where a storage lies; what is compressed is inflated to nowhere, Malformed when it does not give its size.
+
+        SECURITY: a stream that is cut off, or goes on behind its end, is a storage to torch and to us nothing that can
+        be loaded: without this it would be called clean all the same.
+        """
+        extent = self.extent(entry)
+        if not extent.stored:
+            for _ in self._pieces(entry):
+                pass
+        return extent
 
     def head(self, entry: Entry) -> bytes:
         """The first bytes of the member's content, enough to tell its kind."""
@@ -75,7 +94,7 @@ class Members:
         if entry.method == STORED:
             return self._source.read(entry.data, entry.size)
         self._allow(entry)
-        return self._inflate(entry)
+        return b"".join(self._pieces(entry))
 
     def crc_agrees(self, entry: Entry, data: bytes) -> bool:
         """Whether the checksum is right; 0 stands for a writer that was told not to compute it."""
@@ -95,8 +114,8 @@ class Members:
                 offset=entry.data,
             )
 
-    def _inflate(self, entry: Entry) -> bytes:
-        """Inflate within the announced size."""
+    def _pieces(self, entry: Entry) -> Iterator[bytes]:
+        """Inflate within the announced size, a piece at a time."""
         self._inflated += entry.size
         if self._inflated > _ALWAYS_TOGETHER + self._limits.inflation_ratio * self._source.size:
             raise LimitExceeded("the members inflate to too much together", limit="inflation_ratio", offset=entry.data)
@@ -104,16 +123,24 @@ class Members:
         if entry.length > entry.size + entry.size // 100 + 1024:
             raise Malformed("the compressed member is longer than its content", offset=entry.data)
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        at, stop = entry.data, entry.data + entry.length
+        # SECURITY: one byte more than announced, never all: what a member inflates to is the attacker's choice.
+        left, piece = entry.size + 1, b""
         try:
-            # SECURITY: one byte more than announced, never all: what a member inflates to is the attacker's choice.
-            data = inflater.decompress(self._source.read(entry.data, entry.length), entry.size + 1)
+            while left and not inflater.eof and (at < stop or piece):
+                raw = inflater.unconsumed_tail
+                if not raw and not piece:
+                    raw = self._source.read(at, min(_PIECE, stop - at))
+                    at += len(raw)
+                piece = inflater.decompress(raw, min(left, _PIECE))
+                left -= len(piece)
+                yield piece
         except zlib.error as error:
             raise Malformed(f"the member does not inflate: {error}", offset=entry.data) from error
-        if len(data) != entry.size or not inflater.eof or inflater.unused_data:
+        if left != 1 or not inflater.eof or inflater.unused_data or at < stop:
             raise Malformed(
                 f"the member does not inflate to the {entry.size} bytes that the directory announces", offset=entry.data
             )
-        return data
 
     @contextmanager
     def noting(self, entry: Entry) -> Iterator[None]:
@@ -163,6 +190,9 @@ class Members:
                 encoding="utf-8",
             )
             stop = answer.end if answer is not None else None
+            if answer is not None:
+                self.named.update(answer.storages)
+            self.broken = self.broken or stop is None
             if stop is None or not start < stop < end:
                 return
             if index == 0:
@@ -176,6 +206,16 @@ class Members:
         """The member as whatever it holds; pickles as streams of this file or as files of their own."""
         if entry.size or entry.length:
             yield from self._guarded(entry, self._by_content(entry, pickles == "stream", naming))
+
+    def unnamed(self, entry: Entry) -> Parts:
+        """The member of a storage that no pickle names: what somebody could load is judged, raw numbers are nothing."""
+        if entry.size or entry.length:
+            yield from self._guarded(entry, self._unnamed(entry))
+
+    def _unnamed(self, entry: Entry) -> Parts:
+        kind = kind_of(self.head(entry), entry.size)
+        if kind != "unknown":
+            yield from self._by_content(entry, True, Naming.NOTHING)
 
     def _by_content(self, entry: Entry, stream: bool, naming: Naming) -> Parts:
         kind = kind_of(self.head(entry), entry.size)

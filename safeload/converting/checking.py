@@ -16,6 +16,7 @@ from safeload.errors import InputError, MissingExtra, NotEqual, UsageError
 from safeload.inputs import FileSource
 from safeload.limits import Limits
 from safeload.policy import Policy
+from safeload.tree.interface import DIGEST_KEY, KEY
 
 _RECORDED = frozenset({"allow", "disarm", "records", "dtype", "strip_prefix", "keys", "rename", "metadata"})
 
@@ -44,6 +45,8 @@ def compare(
             layout = job.layout()
             if recorded is not None:
                 same_metadata(layout.metadata, written.metadata)
+            else:
+                same_meaning(layout.metadata, job.plan.ties, written.metadata)
             result = compare_bytes(
                 job.plan.stored, output, output.path, tempfile.gettempdir(),
                 limits=limits, told=job.told("verify", layout.size), digests=digests,
@@ -51,7 +54,7 @@ def compare(
             job.unchanged()
             if output.changed() or not output.still_judged():
                 raise InputError(errno.EIO, "changed while it was being verified", output.name)
-            return result
+            return result._replace(recorded=recorded)
     finally:
         output.close()
 
@@ -69,8 +72,8 @@ def recorded_options(entries: Mapping[str, str]) -> dict[str, Any] | None:
         # SECURITY: the output says how to read the source again, never where to write or by which rules to judge.
         if not found.keys() <= _RECORDED:
             raise NotEqual("the output's record of its conversion names options that no conversion records")
-        if "keys" in found:
-            found["keys"] = tuple(found["keys"])
+        if not all(type(found.get(name, True)) is bool for name in ("disarm", "records")):
+            raise NotEqual("the output's record of its conversion cannot be read")
         Options(**found)
     except (ValueError, TypeError, KeyError, RecursionError, UsageError) as error:
         raise NotEqual("the output's record of its conversion cannot be read") from error
@@ -85,6 +88,21 @@ def same_metadata(expected: Mapping[str, str], found: Mapping[str, str]) -> None
             mine, theirs = _lasting(mine), _lasting(theirs)
         if mine != theirs:
             raise NotEqual(f"the metadata entry {key[:200]!a} of the output is not what the source gives")
+
+
+def same_meaning(expected: Mapping[str, str], ties: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Raise NotEqual unless a file without a record, of another converter, says nothing else than the source.
+
+    SECURITY: its tensors may be equal by name, and its tree, by which it is loaded, show each under another one.
+    """
+    for key in (KEY, DIGEST_KEY):
+        if key in found and found[key] != expected.get(key):
+            raise NotEqual(f"the output has a tree, {key!a}, that is not what the source gives")
+    for name, kept in ties.items():
+        if found.get(name) != kept:
+            raise NotEqual(
+                f"{name[:200]!a} is not in the output, and its metadata does not say that it is tied to {kept[:200]!a}"
+            )
 
 
 def _lasting(text: str) -> str:

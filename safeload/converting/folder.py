@@ -30,7 +30,6 @@ from safeload.converting.select import Offer, gives, new_key, offered, rooted, s
 from safeload.converting.shards import (
     INDEX,
     SUFFIX,
-    Index,
     file_metadata,
     index_text,
     joined,
@@ -50,6 +49,7 @@ from safeload.errors import (
 from safeload.inputs import FileSource
 from safeload.policy import Policy
 from safeload.scanner import scan_source
+from safeload.shard_index import Index
 
 _PICKLED = re.compile(r"\.(?:bin|pt|pth|ckpt|pkl|pickle)\.index\.json\Z")
 _ENDINGS = (".pth", ".pt", ".bin", ".ckpt", ".pkl")
@@ -353,7 +353,9 @@ def verify_shards(index_path: str, dst: str, options: dict[str, Any]) -> Verific
     if held != dict(written_index.weight_map):
         raise NotEqual("the index and the shards do not agree on which tensor is where")
     digests = {name: digest for one in found for name, digest in one.digests.items()}
-    return Verification(sum(one.tensors for one in found), sum(one.nbytes for one in found), found[0].library, digests)
+    total = sum(one.nbytes for one in found)
+    said = None if any(one.recorded is None for one in found) else dict(found[0].recorded or {})
+    return Verification(sum(one.tensors for one in found), total, found[0].library, digests, said)
 
 
 def _recorded(paths: Sequence[str]) -> dict[str, Any]:

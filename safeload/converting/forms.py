@@ -41,7 +41,8 @@ def convert(
     """Convert the checkpoint `src` into the safetensors file `dst`, and verify it, without running anything in it.
 
     src      a path, the bytes themselves or a binary file object; or the path of a folder (or index) of a sharded
-             checkpoint; or with `recursive` a folder of checkpoints
+             checkpoint; or with `recursive` a folder of checkpoints. The index of safetensors shards is one checkpoint:
+             the output is one file, or split anew
     dst      path of the output; refused when it exists (unless `force`) or is the source. None: beside the source,
              under its name with the suffix .safetensors. For a folder, a folder
     options  the fields of `Options`
@@ -76,13 +77,18 @@ def _convert(
     if target is None:
         if path is None:
             raise UsageError("a destination is needed: the input has no name of its own")
-        target = os.path.join(os.path.dirname(path), new_name(os.path.basename(path)))
+        target = os.path.join(os.path.dirname(path), _named(path))
     elif os.path.isdir(target) or target.endswith((os.sep, "/")):
         if path is None:
             raise UsageError(f"{target!r} is a folder: name a file in it")
         make_folder(target)
-        target = os.path.join(target, new_name(os.path.basename(path)))
+        target = os.path.join(target, _named(path))
     return run(src, target, options) if most is None else convert_sharded(src, target, options, most)
+
+
+def _named(path: str) -> str:
+    """The name of the output for `path`; what an index leads to becomes one file."""
+    return new_name(os.path.basename(path).removesuffix(INDEX))
 
 
 def _folder(

@@ -70,11 +70,13 @@ class Options:
             raise UsageError(f"allow must be 'unvetted', not {self.allow!r}")
         if self.dtype is not None and self.dtype not in DTYPES:
             raise UsageError(f"dtype must be one of {', '.join(DTYPES)}, not {self.dtype!r}")
-        if not isinstance(self.keys, tuple | list):
+        if not isinstance(self.keys, tuple | list) or not all(isinstance(glob, str) for glob in self.keys):
             raise UsageError("keys takes a tuple of globs")
         object.__setattr__(self, "keys", tuple(self.keys))
+        if not isinstance(self.strip_prefix, str):
+            raise UsageError("strip_prefix takes a text")
         for name, texts in (("rename", self.rename), ("metadata", self.metadata)):
-            if not all(type(k) is str and type(v) is str for k, v in texts.items()):
+            if not isinstance(texts, Mapping) or not all(type(k) is str and type(v) is str for k, v in texts.items()):
                 raise UsageError(f"{name} maps texts to texts")
 
     @property
@@ -162,12 +164,15 @@ class Verification(NamedTuple):
     tensors, nbytes   of the output, all of them
     library           the safetensors library that reopened it ("safetensors 0.8.0")
     digests           name -> sha256 of the tensor's bytes, when asked for
+    recorded          the options by which the output says it was made, and by which it was compared: whoever made it
+                      chose them. None: it says nothing, and its tensors (and its tree, if any) were compared
     """
 
     tensors: int
     nbytes: int
     library: str
     digests: Mapping[str, str] = {}
+    recorded: Mapping[str, object] | None = {}
 
 
 @dataclass(frozen=True, slots=True)

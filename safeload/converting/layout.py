@@ -27,6 +27,7 @@ from safeload.tree.sidecar import binding
 OWN = "safeload."
 """What all keys of ours in `__metadata__` begin with."""
 
+_KEYS = frozenset({KEY, DIGEST_KEY, CONVERT_KEY, DISARMED_KEY})
 _ALIGNED = 8
 
 
@@ -50,7 +51,8 @@ class Layout:
 def metadata(plan: FilePlan, original: Document, report: Report, options: Options) -> dict[str, str]:
     """`__metadata__` without the tree. Raises NotConvertible or UsageError for two entries of one name."""
     found: dict[str, str] = {}
-    if original.container == "safetensors":
+    # SECURITY: of a dangerous file nothing goes over but tensors, see `Job.bare`.
+    if original.container == "safetensors" and report.verdict is not Verdict.DANGEROUS:
         found = {key: value for key, value in original.metadata.items() if not key.startswith(OWN)}
     found.setdefault("format", "pt")
     for key in options.metadata:
@@ -58,7 +60,7 @@ def metadata(plan: FilePlan, original: Document, report: Report, options: Option
             raise UsageError(f"the metadata key {key!r} has a meaning of its own: choose another")
     found |= options.metadata
     for name, kept in plan.ties.items():
-        if found.get(name, kept) != kept:
+        if found.get(name, kept) != kept or name in _KEYS:
             raise NotConvertible(f"the tied tensor {name[:200]!a} has the name of another metadata entry")
         found[name] = kept
     if options.disarm and report.verdict is Verdict.DANGEROUS:

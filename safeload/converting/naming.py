@@ -26,7 +26,6 @@ from safeload.document import (
     ArraySpec,
     Built,
     Document,
-    Enclosed,
     NestedTensorSpec,
     QuantizedSpec,
     SparseSpec,
@@ -40,7 +39,7 @@ from safeload.errors import LimitExceeded
 from safeload.limits import Limits
 from safeload.record import Record
 from safeload.tree.encode import contents
-from safeload.tree.paths import named_leaves
+from safeload.tree.paths import enclosed_leaves, named_leaves
 
 EMPTY = "torch.Tensor"
 FROM_NUMPY = "torch.from_numpy"
@@ -174,20 +173,8 @@ def parts(name: str, leaf: object, limits: Limits) -> Iterator[Named]:
 
 def homes(document: Document, limits: Limits) -> dict[int, Document]:
     """Id of a leaf -> the Document that it stands in, for leaves below an enclosed file."""
-    found: dict[int, Document] = {}
-    todo = [document]
-    seen = {id(document)}
-    while todo:
-        outer = todo.pop()
-        root = resolve(outer.root)
-        inside = named_leaves(root, lambda value: isinstance(value, Enclosed), limits).values()
-        for inner in (root,) if isinstance(root, Enclosed) else inside:
-            below = inner.document
-            if id(below) in seen:
-                continue
-            seen.add(id(below))
-            todo.append(below)
-            for name, leaf in named_leaves(below.root, has_bytes, limits).items():
-                for part in parts(name, leaf, limits):
-                    found[id(part.leaf)] = below
-    return found
+    return {
+        id(part.leaf): home
+        for name, leaf, home in enclosed_leaves(document, has_bytes, limits)
+        for part in parts(name, leaf, limits)
+    }

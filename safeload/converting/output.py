@@ -34,7 +34,10 @@ class Output:
     ) -> None:
         self.shown = os.fspath(path)
         # A link stays a link, and what it leads to is replaced.
-        self.path = os.path.realpath(self.shown)
+        try:
+            self.path = os.path.realpath(self.shown)
+        except ValueError as error:  # a NUL in the path
+            raise output_error(error, self.shown) from error
         self.folder = os.path.dirname(self.path)
         self.force = force
         self.fd = -1
@@ -54,7 +57,8 @@ class Output:
         except (OSError, ValueError) as error:
             raise output_error(error, self.shown) from error
         # SECURITY: by device and number, for links of both kinds lead to the source under other names.
-        if isinstance(source, FileSource) and (status.st_dev, status.st_ino) == source.identity[:2]:
+        files = source.files() if isinstance(source, FileSource) else ()
+        if any((status.st_dev, status.st_ino) == file.identity[:2] for file in files):
             raise OutputError(errno.EINVAL, "is the source itself: give another name", self.shown)
         if not stat.S_ISREG(status.st_mode):
             raise OutputError(errno.EINVAL, "exists and is no regular file", self.shown)

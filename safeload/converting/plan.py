@@ -94,8 +94,8 @@ class FilePlan:
     def put(self, stored: Stored) -> str:
         """Add a tensor to the output."""
         name = stored.name
-        if name in self.stored or name == "__metadata__":
-            raise NotConvertible(f"two tensors of the output would be called {name[:200]!a}: rename one of them")
+        if name in self.stored or name in self.ties or name == "__metadata__":
+            raise _taken(name)
         try:
             name.encode("utf-8")
         except UnicodeEncodeError:
@@ -132,7 +132,7 @@ class FilePlan:
             size = numel(shape) * itemsize(view.target)
             self.put(Stored(name, form.dtype, form.shape, size, piece_of(view), cast))
             for other in () if view.whole or view.raw else view.names[1:]:
-                self.ties[other + form.suffix] = name
+                self._tie(other + form.suffix, name)
         if inside:
             return
         if form.kept is not None or view.storage.location != "cpu":
@@ -141,6 +141,11 @@ class FilePlan:
         placed = Placed(name) if form.shape == shape or form.kept is None else Placed(name, shape)
         for spec in view.specs:
             self._put_spec(spec, name, placed)
+
+    def _tie(self, name: str, kept: str) -> None:
+        if name in self.stored or name in self.ties:
+            raise _taken(name)
+        self.ties[name] = kept
 
     def _place_inside(self, view: View, root: View) -> None:
         name = root.names[0] + encoded(root.target, root.shape).suffix
@@ -201,6 +206,10 @@ class FilePlan:
             piece = piece._replace(stride=tuple(reversed(steps(tuple(reversed(array.shape))))))
         size = numel(array.shape) * itemsize(target)
         self.put(Stored(name + form.suffix, form.dtype, form.shape, size, piece, cast))
+
+
+def _taken(name: str) -> NotConvertible:
+    return NotConvertible(f"two tensors of the output would be called {name[:200]!a}: rename one of them")
 
 
 _NUMPY_FLOATS = {"f2": "float16", "f4": "float32", "f8": "float64"}

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
+from safeload.converting.checking import same_meaning
 from safeload.converting.engine import (
     Job,
     Staged,
@@ -29,10 +30,11 @@ from safeload.converting.engine import (
 from safeload.converting.folder import write_text
 from safeload.converting.interface import Conversion, Options, Verification
 from safeload.converting.layout import Layout, laid_out
-from safeload.converting.shards import Index, index_name, index_text, read, regular_inside, shard_names, split
+from safeload.converting.shards import index_name, index_text, read, regular_inside, shard_names, split
 from safeload.document import Document
 from safeload.errors import InputError, NotEqual, OutputExists
 from safeload.inputs import FileSource
+from safeload.shard_index import Index
 from safeload.tree.interface import KEY
 
 
@@ -184,7 +186,7 @@ def compare_sharded(src: Any, index_path: str, options: Mapping[str, Any]) -> Ve
         for source in sources:
             if source.changed() or not source.still_judged():
                 raise InputError(errno.EIO, "changed while it was being verified", source.name)
-        return _together(found)
+        return _together(found)._replace(recorded=recorded)
 
 
 def _same_index(job: Job, index: Index, written: Sequence[Document]) -> None:
@@ -203,8 +205,12 @@ def _compared(job: Job, source: FileSource, written: Document, recorded: bool) -
     from safeload.converting.verify import compare
 
     chosen = frozenset(written.storages)
+    entries = _entries(job, chosen)
     if recorded:
-        same_metadata(_entries(job, chosen), written.metadata)
+        same_metadata(entries, written.metadata)
+    else:
+        ties = {name: kept for name, kept in job.plan.ties.items() if kept in chosen}
+        same_meaning(entries, ties, written.metadata)
     tensors = {name: stored for name, stored in job.plan.stored.items() if name in chosen}
     total = sum(stored.nbytes for stored in tensors.values())
     told = job.options.progress

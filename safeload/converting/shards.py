@@ -13,15 +13,16 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from safeload.errors import InputError, InputNotFound, Malformed, UsageError, input_error
-from safeload.inputs.walk import walk
+from safeload.inputs.walk import beside
+from safeload.limits import Limits
+from safeload.shard_index import Index, parse_index
 
 SUFFIX = ".safetensors"
 INDEX = ".index.json"
-INDEX_BYTES = 256 << 20
-"""The most that is read of an index; one with a million names has 100 MB."""
+INDEX_BYTES = Limits().index_bytes
+"""The most that is read of an index."""
 
 _UNITS = {"": 1, "B": 1, **{f"{p}B": 1000**n for n, p in enumerate("KMGT", 1)}}
 _UNITS |= {f"{p}IB": 1024**n for n, p in enumerate("KMGT", 1)}
@@ -104,47 +105,14 @@ def index_text(weight_map: Mapping[str, str], total_size: int, metadata: Mapping
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-class Index(NamedTuple):
-    """An index as read.
-
-    weight_map  tensor -> file name;  files: each once, in order of first mention
-    metadata    its texts (`total_size`, a number, is left out)
-    size, sha256  of the file itself
-    """
-
-    weight_map: Mapping[str, str]
-    files: tuple[str, ...]
-    metadata: Mapping[str, str]
-    size: int = 0
-    sha256: str = ""
-
-
 def read_index(path: str) -> Index:
-    """The index at `path`. Raises Malformed for what is none, and for a file name that is more than a name.
-
-    SECURITY: the names come from whoever made the folder. What leads out of it ("../x", "/etc/x", "a/../../x", a drive)
-    would have any file of this machine read, and written beside.
-    """
+    """The index at `path`, with its size and digest. Raises as `shard_index.parse_index` does."""
     with open(path, "rb") as file:
         raw = file.read(INDEX_BYTES + 1)
     shown = ascii(os.path.basename(path))[1:-1]
     if len(raw) > INDEX_BYTES:
         raise Malformed(f"{shown} is larger than an index can be")
-    try:
-        document = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_repeats)
-    except (ValueError, RecursionError) as error:
-        raise Malformed(f"{shown} is no JSON: {str(error)[:200]}") from error
-    found = document.get("weight_map") if isinstance(document, dict) else None
-    if not isinstance(found, dict) or not found or not all(type(name) is str for name in found.values()):
-        raise Malformed(f"{shown} has no weight_map of tensor names to file names")
-    files = tuple(dict.fromkeys(found.values()))
-    for name in files:
-        if not is_plain_name(name):
-            raise Malformed(f"{shown} names the file {name[:200]!a}, which is not the plain name of a file beside it")
-    metadata = document.get("metadata")
-    texts = metadata.items() if isinstance(metadata, dict) else ()
-    kept = {key: value for key, value in texts if type(value) is str}
-    return Index(found, files, kept, len(raw), hashlib.sha256(raw).hexdigest())
+    return parse_index(raw, shown)._replace(size=len(raw), sha256=hashlib.sha256(raw).hexdigest())
 
 
 def read(path: str) -> Index:
@@ -159,11 +127,10 @@ def read(path: str) -> Index:
 
 def regular_inside(folder: str, names: tuple[str, ...]) -> list[str]:
     """The path of each shard. SECURITY: by the rules of a scan of the folder, which follows no link that leads out."""
-    top = folder or os.curdir
-    found = {target.path: target for target in walk([top])}
+    found = beside(folder, names)
     paths = []
     for name in names:
-        target = found.get(os.path.join(top, name))
+        target = found.get(name)
         if target is None:
             raise InputNotFound(errno.ENOENT, "is named by the index and is not there", os.path.join(folder, name))
         if target.problem is not None or target.skip:
@@ -171,24 +138,6 @@ def regular_inside(folder: str, names: tuple[str, ...]) -> list[str]:
             raise Malformed(f"the shard {name!a} is not read: {reason}")
         paths.append(os.path.join(folder, name))
     return paths
-
-
-def is_plain_name(name: str) -> bool:
-    """Whether `name` is one component of a path on every system, and not hidden: no separator, no drive."""
-    return (
-        0 < len(name) <= 255
-        and not set(name) & set('/\\:*?"<>|')
-        and name.isprintable()
-        and name.strip(". ") != ""
-        and not name.startswith(".")
-    )
-
-
-def _no_repeats(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("one key stands twice in an object")
-    return found
 
 
 def joined(maps: Iterable[Mapping[str, str]]) -> dict[str, str]:

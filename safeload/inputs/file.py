@@ -27,19 +27,45 @@ class FileSource(KeptSource):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fsdecode(path)
+        self._held: list[FileSource] = []
         self._descriptor = _open(self.path)
         self._seek_lock = threading.Lock()
         # (device, inode, size, modified, changed) at the time of opening: what a loader compares before it maps.
         self.identity = self._identity()
         super().__init__(self.path, self.identity[2])
+        # What the kernel makes up while it is read (/proc) has no size: called empty, it would be passed over unread.
+        if not self.size and self.gives_bytes():
+            self.close()
+            raise InputError(
+                errno.EINVAL, "says that it is empty, and gives bytes: pipe its bytes in instead", self.path
+            )
 
     def fileno(self) -> int:
         """The descriptor; -1 once closed. Its file position means nothing."""
         return self._descriptor
 
+    def hold(self, other: FileSource) -> None:
+        """Take a file that was opened because of this one: closed with it, and changed means either of them."""
+        self._held.append(other)
+
+    def files(self) -> tuple[FileSource, ...]:
+        """This file, and those that it holds."""
+        return self, *self._held
+
     def changed(self) -> bool:
         """Whether the open file's size or times differ from those at opening. Raises InputError once closed."""
-        return self._identity() != self.identity
+        return self._identity() != self.identity or any(other.changed() for other in self._held)
+
+    def still_judged(self) -> bool:
+        """See `KeptSource.still_judged`."""
+        return super().still_judged() and all(other.still_judged() for other in self._held)
+
+    def gives_bytes(self) -> bool:
+        """Whether there is a byte at the start, whatever the size says. Raises InputError when it cannot be read."""
+        try:
+            return bool(self._read_at(0, 1))
+        except OSError as error:
+            raise input_error(error, self.path) from error
 
     def _identity(self) -> tuple[int, int, int, int, int]:
         try:
@@ -104,6 +130,8 @@ class FileSource(KeptSource):
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+        for other in self._held:
+            other.close()
 
     def __del__(self) -> None:
         if getattr(self, "_descriptor", -1) >= 0:

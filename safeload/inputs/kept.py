@@ -116,6 +116,10 @@ class KeptSource:
         """See `Source.judged_sha256` and `digest`."""
         return digest(zip(self._starts, self._pieces, strict=True))
 
+    def kept_bytes(self) -> int:
+        """How much memory holds of what was read."""
+        return sum(map(len, self._pieces))
+
     def still_judged(self) -> bool:
         """Whether every range that was read and kept still holds the same bytes. Raises InputError if it cannot say."""
         return all(

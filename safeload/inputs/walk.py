@@ -18,7 +18,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from safeload.findings import Finding, Severity, Verdict
@@ -92,6 +92,29 @@ def walk(paths: Iterable[str]) -> Iterator[Target]:
             yield Target(path, explicit=True)
         else:
             yield Target(path, explicit=True, problem=_special(status.st_mode))
+
+
+def beside(folder: str, names: Collection[str]) -> dict[str, Target]:
+    """What lies in `folder` under each of `names`, by the rules of a walk of that folder, and nothing below it.
+
+    A name that is not there, or is a folder's, has no Target. Of two names for one file the second is skipped.
+    """
+    top = folder or os.curdir
+    real = _real(top)
+    state = _Walk(frozenset({real}))
+    wanted = frozenset(names)
+    try:
+        # As they are spelled on disk: a file system that finds "A" under "a" gives no second file.
+        with os.scandir(top) as listing:
+            entries = sorted((entry for entry in listing if entry.name in wanted), key=lambda entry: entry.name)
+    except OSError as error:
+        return dict.fromkeys(names, Target(folder, problem=_unreadable(error)))
+    found = {}
+    for entry in entries:
+        item = _entry(entry, _Folder(top, real, git=False), state)
+        if isinstance(item, Target):
+            found[entry.name] = item
+    return found
 
 
 def _look(path: str) -> tuple[os.stat_result | None, Finding | None]:

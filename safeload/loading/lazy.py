@@ -17,6 +17,7 @@ import torch
 from safeload.document import (
     ArraySpec,
     Built,
+    Document,
     NestedTensorSpec,
     QuantizedSpec,
     SparseSpec,
@@ -35,7 +36,7 @@ from safeload.loading.slicing import narrowed, span
 from safeload.loading.storages import Storages
 from safeload.loading.tensors import DTYPES
 from safeload.policy import Policy
-from safeload.tree.paths import named_leaves
+from safeload.tree.paths import enclosed_leaves, named_leaves
 
 _FRAMEWORKS = ("pt", "torch", "pytorch")
 _WITHOUT_VALUES = ("UninitializedParameter", "UninitializedBuffer")
@@ -97,6 +98,8 @@ class LazyCheckpoint:
         self._judged = judged
         self._device = device
         self._leaves: dict[str, Any] = named_leaves(document.root, _is_tensor, limits)
+        # SECURITY: a file inside this one has storages of its own under the same keys.
+        self._homes = {id(leaf): home for _, leaf, home in enclosed_leaves(document, _is_tensor, limits)}
         self._metadata = dict(document.metadata)
         self._cpu = Placement("cpu")
         self._storages: Storages | None = Storages(document, self._cpu, use_mmap=use_mmap)
@@ -134,20 +137,20 @@ class LazyCheckpoint:
 
     def get_tensor(self, key: str) -> torch.Tensor:
         """One tensor. Its storage holds no more than the part that it shows."""
-        leaf = _plain(self._leaf(key))
+        leaf, home = self._found(key)
         if isinstance(leaf, TensorSpec):
-            return self._view(leaf)
+            return self._view(leaf, home)
         with self._lock, own_errors():
-            storages = self._open_storages().fresh()
-            made: torch.Tensor = Rebuild(self._document, storages, self._cpu, self._judged.trust).build(leaf)
+            storages = self._open_storages(home).fresh()
+            made: torch.Tensor = Rebuild(home, storages, self._cpu, self._judged.trust).build(leaf)
             return made.detach().to(self._device)
 
     def get_slice(self, key: str) -> LazySlice:
         """A tensor to be indexed: `f.get_slice("w")[10:20]` reads those rows alone."""
-        leaf = _plain(self._leaf(key))
+        leaf, home = self._found(key)
         if not isinstance(leaf, TensorSpec):
             raise UsageError(f"{key!r} is sparse, nested or quantized and cannot be sliced: use get_tensor")
-        return LazySlice(self, leaf)
+        return LazySlice(self, leaf, home)
 
     def close(self) -> None:
         """Give the file back. Tensors that were read stay valid."""
@@ -165,10 +168,11 @@ class LazyCheckpoint:
         state = " (closed)" if self._storages is None else ""
         return f"<safeload.open of {self._judged.source.name!a}: {len(self._leaves)} tensors{state}>"
 
-    def _open_storages(self) -> Storages:
+    def _open_storages(self, home: Document) -> Storages:
+        """The storages as `home` names them."""
         if self._storages is None:
             raise UsageError("the checkpoint is closed: read its tensors inside the `with`, or before close()")
-        return self._storages
+        return self._storages if home is self._document else self._storages.within(home)
 
     def _leaf(self, key: str) -> Any:
         found = self._leaves.get(key)
@@ -178,11 +182,16 @@ class LazyCheckpoint:
             raise UsageError(f"the checkpoint has no tensor {key!r}{hint}")
         return found
 
-    def _view(self, spec: TensorSpec) -> torch.Tensor:
+    def _found(self, key: str) -> tuple[Any, Document]:
+        """The plain tensor under a name, and the Document that has its storage."""
+        leaf = self._leaf(key)
+        return _plain(leaf), self._homes.get(id(leaf), self._document)
+
+    def _view(self, spec: TensorSpec, home: Document) -> torch.Tensor:
         """The tensor of `spec` over no more bytes than it shows."""
         dtype = DTYPES[spec.dtype]
         with self._lock, own_errors():
-            storages = self._open_storages()
+            storages = self._open_storages(home)
             if spec.storage is None or self._device.type == "meta":
                 return torch.empty_strided(spec.shape, spec.stride, dtype=dtype, device="meta")
             first, count = span(spec)
@@ -204,9 +213,10 @@ class LazySlice:
     shown are read.
     """
 
-    def __init__(self, checkpoint: LazyCheckpoint, spec: TensorSpec) -> None:
+    def __init__(self, checkpoint: LazyCheckpoint, spec: TensorSpec, home: Document) -> None:
         self._checkpoint = checkpoint
         self._spec = spec
+        self._home = home
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -227,7 +237,7 @@ class LazySlice:
         return self.dtype
 
     def __getitem__(self, index: Any) -> torch.Tensor:
-        return self._checkpoint._view(narrowed(self._spec, index))
+        return self._checkpoint._view(narrowed(self._spec, index), self._home)
 
     def __len__(self) -> int:
         if not self._spec.shape:

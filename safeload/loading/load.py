@@ -8,16 +8,18 @@ from __future__ import annotations
 import inspect
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
 import torch
 
+from safeload.attesting.reading import read_statement
+from safeload.attesting.statement import verify
 from safeload.document import Document
-from safeload.errors import UnsafeCheckpoint, UsageError, WrongArgument
+from safeload.errors import NotAttested, UnsafeCheckpoint, UsageError, WrongArgument
 from safeload.limits import Limits
-from safeload.loading.judged import Terms, judge
+from safeload.loading.judged import Judged, Terms, judge
 from safeload.loading.placement import CallersError, MapLocation, Placement, own_errors
 from safeload.loading.rebuild import Rebuild
 from safeload.loading.storages import Storages
@@ -47,6 +49,7 @@ def load(
     policy: Policy | str | os.PathLike[str] | None = None,
     engine: str = "safeload",
     limits: Limits | None = None,
+    attestation: Any = None,
     **pickle_load_args: Any,
 ) -> Any:
     """Load a checkpoint without running anything in it; a drop-in for torch.load.
@@ -64,9 +67,12 @@ def load(
     trust          classes (or their dotted names) that may be rebuilt by `object.__new__` and their saved attributes
     policy         a Policy, or the path of a rule pack that tightens the default one
     engine         "torch" lets torch.load(weights_only=True) build the objects, from the judged bytes, as a second gate
+    attestation    a certificate of `safeload scan --attest` (path, bytes, file object or parsed Statement) that has to
+                   hold for the very bytes that are loaded; a further condition, beside the judging and never instead
     encoding       of python 2 strings, as torch.load's: "utf-8" (default), "ASCII", "latin1" or "bytes"
 
-    Raises UnsafeCheckpoint (a pickle.UnpicklingError, with `.report`) when the verdict does not allow the load,
+    Raises UnsafeCheckpoint (a pickle.UnpicklingError, with `.report`) when the verdict does not allow the load, and its
+    NotAttested when the certificate does not hold,
     Malformed (a ValueError) when what was admitted cannot be built after all (keys that are equal once they are built),
     InputError (an OSError) when the input cannot be read, LoadFailed when memory or a device is missing, UsageError for
     arguments without a meaning. What your own map_location or file object raises passes through.
@@ -79,30 +85,53 @@ def load(
         map_location,
         mmap=mmap,
         engine=engine,
+        attestation=attestation,
         terms=Terms(
             unvetted, trust, policy, bool(weights_only), limits or Limits(), python2_encoding(pickle_load_args)
         ),
     )
 
 
-def restore(f: Any, map_location: MapLocation, *, mmap: bool | None, engine: str, terms: Terms) -> Any:
+def restore(
+    f: Any, map_location: MapLocation, *, mmap: bool | None, engine: str, terms: Terms, attestation: Any = None
+) -> Any:
     """What `load` and all that stand for it do: judge, then refuse or build. See `load`."""
     if engine not in ENGINES:
         raise UsageError(f"engine must be 'safeload' or 'torch', not {engine!r}")
     # Off until the Document is gone: a collection in between would walk all of it and find nothing.
     pause()
     try:
-        return _restore(f, map_location, mmap=mmap, engine=engine, terms=terms)
+        return _restore(f, map_location, mmap=mmap, engine=engine, terms=terms, attestation=attestation)
     finally:
         resume()
 
 
-def _restore(f: Any, map_location: MapLocation, *, mmap: bool | None, engine: str, terms: Terms) -> Any:
+def _restore(
+    f: Any, map_location: MapLocation, *, mmap: bool | None, engine: str, terms: Terms, attestation: Any
+) -> Any:
     placement = Placement(map_location)
+    given = None if attestation is None else read_statement(attestation)
     with closing(judge(f, terms, private=engine == "torch", mapped=bool(mmap))) as judged:
+        if given is not None:
+            _attested(judged, given, terms)
         if engine == "torch":
             return _by_torch(judged.source, map_location, judged.scan, terms.encoding)
         return rebuild(judged.document(), placement, judged.trust, use_mmap=mmap)
+
+
+def _attested(judged: Judged, given: Mapping[str, Any], terms: Terms) -> None:
+    """Demand that the certificate holds for the judged bytes: what was read is in the source, and not read again.
+
+    The rules of weights_only are a part of those that the certificate was made under: its digest is the whole ones'.
+    """
+    report = judged.scan.report
+    policy = terms._replace(weights_only=False).rules()
+    try:
+        derived = verify(judged.source, given, policy.digest)
+        if derived["container"] != report.container:
+            raise NotAttested(f"{report.path} was judged as {report.container} and attested as {derived['container']}")
+    except NotAttested as error:
+        raise NotAttested(f"{ascii(report.path)[1:-1]} was not loaded: {error}", report=report) from error
 
 
 def rebuild(document: Document, placement: Placement, trust: Trust, *, use_mmap: bool | None) -> Any:

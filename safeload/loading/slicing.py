@@ -52,7 +52,8 @@ def _range(part: slice, size: int) -> tuple[int, int, int]:
         raise UsageError(f"no slice of a tensor: {part}") from error
     if step < 1:
         raise UsageError("the step of a slice must be positive")
-    return start, len(range(start, stop, step)), step
+    # A step behind the end shows one element, however large: torch's strides have 64 bits.
+    return start, len(range(start, stop, step)), min(step, max(size, 1))
 
 
 def _is_array(part: Any) -> bool:

@@ -19,6 +19,10 @@ import random
 import types
 import typing
 import uuid
+
+# SECURITY: the classes themselves, and not what another package may have put under their names in `collections`: a
+# published attack is a checkpoint beside a package that replaces OrderedDict by something that runs its argument.
+from _collections import OrderedDict, defaultdict, deque  # type: ignore[import-not-found, unused-ignore]
 from collections.abc import Callable, Container
 from typing import Any
 
@@ -116,10 +120,10 @@ IMMEDIATE: dict[str, Callable[[Built, Resolve], Any]] = {
 
 
 EMPTY: dict[str, Callable[[Built, Resolve], Any]] = {
-    "collections.OrderedDict": lambda built, of: collections.OrderedDict(),
+    "collections.OrderedDict": lambda built, of: OrderedDict(),
     "collections.Counter": lambda built, of: collections.Counter(),
-    "collections.defaultdict": lambda built, of: collections.defaultdict(*(of(arg) for arg in built.args)),
-    "collections.deque": lambda built, of: collections.deque(maxlen=built.args[0]),
+    "collections.defaultdict": lambda built, of: defaultdict(*(of(arg) for arg in built.args)),
+    "collections.deque": lambda built, of: deque(maxlen=built.args[0]),
     "collections.ChainMap": lambda built, of: collections.ChainMap(),
     "argparse.Namespace": lambda built, of: argparse.Namespace(),
     "types.SimpleNamespace": lambda built, of: types.SimpleNamespace(),
@@ -132,9 +136,7 @@ def fill(built: Built, target: Any, of: Resolve, own: Container[type] = ()) -> N
     items = built.items
     if isinstance(items, dict):
         # Not `update`: a Counter would add, and equal keys of file and memory must not merge silently.
-        put = (
-            dict.__setitem__ if not isinstance(target, collections.OrderedDict) else collections.OrderedDict.__setitem__
-        )
+        put = dict.__setitem__ if not isinstance(target, OrderedDict) else OrderedDict.__setitem__
         for key, value in zip(distinguishable([of(key) for key in items], own), items.values(), strict=True):
             put(target, key, of(value))
     elif isinstance(items, list):
@@ -158,7 +160,10 @@ def distinguishable(keys: list[Any], own: Container[type] = ()) -> list[Any]:
         if type(key) not in _RANDOM_OR_BOUNDED:
             parts = _weight(key, own)
             # A key of many parts takes as many times as long to compare.
-            hashes[hash(key)] += 1 + parts // 8
+            try:
+                hashes[hash(key)] += 1 + parts // 8
+            except TypeError as error:
+                raise Malformed(f"what is a key or an element of a set cannot be one: {error}") from error
     if hashes and max(hashes.values()) > SAME_HASH:
         raise Malformed(f"more than {SAME_HASH} keys or elements of a set have one hash")
     return keys
@@ -213,10 +218,10 @@ SYMBOLS: dict[str, Any] = {
     "types.EllipsisType": types.EllipsisType,
     "types.NotImplementedType": types.NotImplementedType,
     **{f"typing.{name}": getattr(typing, name) for name in _ANNOTATIONS},
-    "collections.OrderedDict": collections.OrderedDict,
-    "collections.defaultdict": collections.defaultdict,
+    "collections.OrderedDict": OrderedDict,
+    "collections.defaultdict": defaultdict,
     "collections.Counter": collections.Counter,
-    "collections.deque": collections.deque,
+    "collections.deque": deque,
     **{f"torch.{name}": DTYPES[name] for name in BITS if name in DTYPES},
     **{f"torch.{name}": getattr(torch, name) for name in _TORCH_NAMES if hasattr(torch, name)},
     "torch.nn.parameter.Parameter": torch.nn.Parameter,

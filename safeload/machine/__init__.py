@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safeload.machine.interpreter import run
+from safeload.machine.interpreter import run, steps
 from safeload.machine.opcodes import OPCODES, Opcode
 from safeload.machine.program import (
     Buffer,
@@ -29,4 +29,5 @@ __all__ = [
     "Persistent",
     "Program",
     "run",
+    "steps",
 ]

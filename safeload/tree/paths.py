@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from safeload.cell import Cell
-from safeload.document import ArraySpec, Built, Enclosed, Symbol, resolve
+from safeload.document import ArraySpec, Built, Document, Enclosed, Symbol, resolve
 from safeload.errors import LimitExceeded, NotConvertible
 from safeload.limits import Limits
 from safeload.record import Record
@@ -82,6 +82,28 @@ def named_leaves(
             above.discard(id(node))
             todo.pop()
     return names.found
+
+
+def enclosed_leaves(
+    document: Document, wanted: Callable[[object], bool], limits: Limits
+) -> Iterator[tuple[str, Any, Document]]:
+    """(name, what stands there, the Document that it stands in) for what is wanted below an enclosed file.
+
+    A leaf is given once for each file around it, the innermost last. Its storages are looked up there: the same key in
+    another Document is another storage.
+    """
+    todo = [document]
+    seen = {id(document)}
+    while todo:
+        root = resolve(todo.pop().root)
+        inside = named_leaves(root, lambda value: isinstance(value, Enclosed), limits).values()
+        for inner in (root,) if isinstance(root, Enclosed) else inside:
+            below = inner.document
+            if id(below) not in seen:
+                seen.add(id(below))
+                todo.append(below)
+                for name, leaf in named_leaves(below.root, wanted, limits).items():
+                    yield name, leaf, below
 
 
 class _Names:

@@ -78,9 +78,8 @@ def _deque(built: Built) -> Recipe:
 
 
 def _chain_map(built: Built) -> Recipe:
-    if not built.items:
-        return Recipe(built.kind, kind="newobj")
-    return Recipe(built.kind, (), (("build", mapping({"maps": Made("list", tuple(built.items))})),), "newobj")
+    maps = Made("list", tuple(built.items or ()))
+    return Recipe(built.kind, (), (("build", mapping({"maps": maps})),), "newobj")
 
 
 def _namespace(built: Built) -> Recipe:

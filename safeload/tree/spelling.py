@@ -41,6 +41,7 @@ LONG = 256
 _BUILT = {**recipes.BUILT, **recipes_numpy.BUILT, **recipes_torch.BUILT}
 _TRANSPOSED = "numpy.ndarray.transpose"
 _NAN = b"\x7f\xf8\x00\x00\x00\x00\x00\x00"
+_RANKED = 1000
 _FLAT = frozenset({type(None), bool, int, float})
 
 
@@ -82,6 +83,41 @@ def flat(value: object) -> str | None:
         return f'{{"call":{quote(name.name)},"args":[{",".join(flat(a) or "" for a in name.args)}]}}'
     # An empty tuple is one object to Python, wherever it stands.
     return '{"tuple":[]}' if kind is tuple and not value else None
+
+
+def rank(value: object) -> str:
+    """A text by which the elements of a set are put into one order, whatever process and address they are in.
+
+    Elements without parts that differ have different texts; of what has parts, as many count as a key may have.
+    """
+    out: list[str] = []
+    pending = [value]
+    while pending and len(out) < _RANKED:
+        part = resolve(pending.pop())
+        match part:
+            case tuple() | list():
+                out.append(f"({len(part)}")
+                pending.extend(reversed(part))
+            case set() | frozenset():
+                out.append(f"{{{len(part)}")
+                pending.extend(sorted(part, key=lambda item: flat(resolve(item)) or ""))
+            case Built():
+                out.append(part.kind)
+                pending += [*reversed(part.args), *(part.state or {}).values()]
+            case TensorSpec():
+                key = "" if part.storage is None else part.storage.key
+                out.append(f"{key} {part.dtype} {part.offset} {part.shape} {part.stride}")
+            case ArraySpec():
+                out.append(f"{part.dtype} {part.shape} {part.data!r}" if part.scalar else part.dtype)
+            case Record():
+                out.append(f"{part.module}.{part.qualname}")
+            case int():
+                out.append(f"{part:#x}")
+            case str() | bytes() | bytearray():
+                out.append(ascii(part))
+            case _:
+                out.append(flat(part) or type(part).__name__)
+    return " ".join(out)
 
 
 def _integer(value: int) -> str:
@@ -150,9 +186,10 @@ class Speller:
 
     def _elements(self, items: set[object] | frozenset[object], home: Document) -> list[Token]:
         # The order of a set changes from process to process.
-        parts = sorted(
-            (self._part(item, home, False) for item in items), key=lambda part: part if isinstance(part, str) else ""
-        )
+        parts = [self._part(item, home, False) for item in items]
+        if not all(isinstance(part, str) for part in parts):
+            parts.sort(key=lambda part: rank(part.value) if isinstance(part, Child) else "")
+        parts.sort(key=lambda part: part if isinstance(part, str) else "")
         out: list[Token] = []
         for part in parts:
             out += [",", part]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from safeload.document import StorageSpec, StorageValue, TensorSpec
-from safeload.dtypes import BITS
+from safeload.dtypes import BITS, itemsize
 from safeload.elements import spec_bytes
 from safeload.errors import Malformed
 from safeload.tree.json_text import Object
@@ -44,7 +44,11 @@ class Storages:
         key = str(name)
         if key not in self._specs:
             dtype, location = self._table.get(key, (None, "cpu"))
-            self._specs[key] = StorageSpec(key, dtype or declared.dtype, spec_bytes(declared), location)
+            home = None if declared.storage is None else declared.storage.home
+            size = spec_bytes(declared)
+            if dtype is not None and size % itemsize(dtype):
+                raise Malformed(f"the {size} bytes of {key[:200]!r} are no whole elements of {dtype}", offset=offset)
+            self._specs[key] = StorageSpec(key, dtype or declared.dtype, size, location, home=home)
         return self._specs[key]
 
     def number(self, spec: StorageSpec, untyped: bool) -> int:

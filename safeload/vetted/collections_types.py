@@ -6,8 +6,6 @@ argument but the pickled forms is admitted: a published attack calls OrderedDict
 
 from __future__ import annotations
 
-import collections
-
 from safeload.document import Built, resolve
 from safeload.findings import Verdict
 from safeload.machine.program import Call, Mutation
@@ -30,8 +28,14 @@ _BUILTINS = ("bool", "bytes", "dict", "float", "frozenset", "int", "list", "set"
 _COLLECTIONS = ("Counter", "OrderedDict", "defaultdict", "deque")
 FACTORIES = frozenset(f"builtins.{name}" for name in _BUILTINS) | {f"collections.{name}" for name in _COLLECTIONS}
 _NEW = frozenset({"reduce", "newobj"})
-_ORDERED_DICT = frozenset(dir(collections.OrderedDict))
-_COUNTER = frozenset(dir(collections.Counter))
+# Written out, beyond what every dict has: a verdict may depend neither on the version of Python nor on what another
+# package has put into `collections`.
+_ORDERED_DICT = frozenset(dir(dict)) | {"__dict__", "move_to_end"}
+_COUNTER = frozenset(dir(dict)) | {
+    "__add__", "__and__", "__dict__", "__iadd__", "__iand__", "__isub__", "__missing__", "__module__", "__neg__",
+    "__pos__", "__sub__", "__weakref__", "__firstlineno__", "__static_attributes__", "_keep_positive", "elements",
+    "most_common", "subtract", "total",
+}  # fmt: skip
 
 
 def _bare(call: Call) -> None:

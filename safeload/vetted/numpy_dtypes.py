@@ -37,6 +37,10 @@ _SIZES = {
     "m": (8,),
 }
 _UNITS = frozenset(["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "generic"])
+# Of numpy's flags (ndarraytypes.h): NEEDS_INIT, NEEDS_PYAPI, ALIGNED_STRUCT; and all that dtype("O") has.
+_HARMLESS = 0x98
+_OBJECT = 63
+_ALIGNMENTS = (1, 2, 4, 8, 16)
 NATIVE = "<" if sys.byteorder == "little" else ">"
 
 
@@ -127,13 +131,16 @@ def change(call: Call, mutation: Mutation, ctx: Context) -> None:
     if state[1] not in ("<", ">", "|", "="):
         raise ShapeError("has no known byte order")
     before = dtype_made = of(call)
-    whole(state[7], -(1 << 63), 1 << 64, "the flags of a dtype")
     if state[2] is not None:
         dtype_made = _subarray(ctx, dtype_made, state, mutation.offset)
     elif state[3] is not None:
         dtype_made = _structured(ctx, dtype_made, state, mutation.offset)
     else:
         dtype_made = _plain(dtype_made, state)
+    _flags(before, state[7])
+    if (state[1] == "|") == _ordered(before, state):
+        # SECURITY: numpy takes it as it is, and fails inside when it meets such a dtype.
+        raise ShapeError("has a byte order where there is none, or none where there is one")
     if len(state) == 9:
         dtype_made = _metadata(ctx, dtype_made, state[8], mutation.offset)
     elif dtype_made.kind in "Mm":
@@ -143,6 +150,24 @@ def change(call: Call, mutation: Mutation, ctx: Context) -> None:
         # numpy's own dtypes are shared by everything, and ignore a state.
         raise ShapeError("changes a dtype that may be numpy's own", Verdict.UNJUDGED)
     call.value = dtype_made.built()
+
+
+def _ordered(dtype_made: Dtype, state: tuple[object, ...]) -> bool:
+    """Whether the elements have a byte order: the parts of structured ones have their own."""
+    if state[2] is not None or state[3] is not None or dtype_made.kind not in "iufcUMm":
+        return False
+    return dtype_made.kind == "U" or dtype_made.itemsize > 1
+
+
+def _flags(dtype_made: Dtype, given: object) -> None:
+    """Require flags that say nothing of pointers, but for numpy's own dtype of objects.
+
+    SECURITY: numpy takes them from the state as they are. By some it follows the bytes of any element as pointers to
+    objects: wrong here, for nothing is built by them, and fatal wherever else the file is loaded.
+    """
+    flags = whole(given, -(1 << 63), 1 << 64, "the flags of a dtype")
+    if flags != _OBJECT if dtype_made.kind == "O" else flags & ~_HARMLESS:
+        raise ShapeError("has flags by which numpy takes its elements for objects", Verdict.DANGEROUS)
 
 
 def _copied(call: Call) -> bool:
@@ -170,7 +195,9 @@ def _flexible(dtype_made: Dtype, state: tuple[object, ...]) -> None:
     """Require void of the size that the state repeats."""
     if dtype_made.kind != "V" or whole(state[5], 0, ITEMSIZE, "the size of a dtype") != dtype_made.itemsize:
         raise ShapeError("has parts, and a size that is not the one of its name")
-    whole(state[6], 0, 1 << 16, "the alignment of a dtype")
+    if whole(state[6], 0, 1 << 16, "the alignment of a dtype") not in _ALIGNMENTS:
+        # SECURITY: numpy divides by it.
+        raise ShapeError("has an alignment that no type has")
 
 
 def _subarray(ctx: Context, dtype_made: Dtype, state: tuple[object, ...], offset: int) -> Dtype:

@@ -9,7 +9,18 @@ from __future__ import annotations
 from safeload.document import ArraySpec, Built, resolve
 from safeload.findings import Verdict
 from safeload.machine.program import Call, Mutation
-from safeload.vetted.consumption import INTEGER_BITS, elements, inert, known, made, symbol, unchanged, unmade, whole
+from safeload.vetted.consumption import (
+    INTEGER_BITS,
+    elements,
+    inert,
+    known,
+    made,
+    spend,
+    symbol,
+    unchanged,
+    unmade,
+    whole,
+)
 from safeload.vetted.interface import Constructor, Context, ShapeError, positional
 
 GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
@@ -25,6 +36,9 @@ _BITS: dict[str, dict[str, object]] = {
 _TAIL: dict[str, object] = {"has_uint32": 2, "uinteger": 1 << 32}
 _EXTRA: dict[str, dict[str, object]] = {"MT19937": {}, "Philox": {"buffer": ("u8", 4), "buffer_pos": 5, **_TAIL}}
 _SEQUENCE = "numpy.random.SeedSequence"
+# Reads that take as long as numpy needs to make an array of an int; mixes that take as long as one read.
+_ARRAY = 64
+_MIXES = 4
 
 
 def _name(value: object) -> str:
@@ -200,9 +214,21 @@ def change_seed_sequence(call: Call, mutation: Mutation, ctx: Context) -> None:
             raise ShapeError("has entropy outside the vetted table", Verdict.UNVETTED)
         words = elements(ctx, part, raw, mutation.offset)
         parts.append(tuple(whole(word, 0, 1 << INTEGER_BITS, "entropy") for word in words))
+    _mixed(ctx, parts, size, mutation.offset)
     if not isinstance(parts[1], tuple):
         raise ShapeError("takes a tuple as spawn key")
     call.value = Built(_SEQUENCE, (parts[0], parts[1], size, children))
+
+
+def _mixed(ctx: Context, parts: list[object], size: int, offset: int) -> None:
+    """Count what numpy will do with this entropy, for a pool of `size` words.
+
+    SECURITY: each word is mixed into each word of the pool, and each int is an array before: entropy that many
+    sequences share, and a pool's size, cost the file a few bytes for each.
+    """
+    numbers = [number for part in parts for number in (part if isinstance(part, tuple) else (part,))]
+    words = sum(1 + number.bit_length() // 32 for number in numbers if isinstance(number, int))
+    spend(ctx, _ARRAY * len(numbers) + size * (size + words) // _MIXES, offset)
 
 
 CONSTRUCTORS: tuple[Constructor, ...] = (

@@ -18,8 +18,9 @@ from safeload.inputs.stream import SPOOL_BYTES
 from safeload.inputs.walk import Target
 from safeload.report import Report
 from safeload.workers.attempt import AGAIN, Settings, refused, settled, standard_input, unjudged, unreadable
+from safeload.workers.fence import Fence
 from safeload.workers.process import Ended, Process
-from safeload.workers.wire import read_report
+from safeload.workers.wire import read_fence, read_report
 
 # Seconds a worker may take for one file when nobody said: as many opcodes as the limits allow take about a minute.
 TIMEOUT = 300.0
@@ -43,7 +44,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 class Workers:
     """Up to `jobs` worker processes. `timeout` is seconds for one file, `memory` bytes of address space beyond twice
     the size of a file, `command` what to start instead of a worker (tests). Use it as a context manager: leaving it
-    kills every worker.
+    kills every worker. `fence` is what the last worker that started said of its own fence, None before.
     """
 
     def __init__(
@@ -59,7 +60,8 @@ class Workers:
         self.jobs = jobs
         self.timeout = TIMEOUT if timeout is None else timeout
         self.memory = memory
-        self.command = command or (sys.executable, "-P", "-c", _START, _PACKAGE)
+        self.command = command or (sys.executable, *_flags(), "-P", "-c", _START, _PACKAGE)
+        self.fence: Fence | None = None
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._processes: set[Process] = set()
@@ -154,10 +156,16 @@ class Workers:
                 process.kill()
         try:
             limits = settings.limits._asdict()
-            setup = {"policy": settings.policy_file, "limits": limits, "memory": self.memory}
+            setup = {
+                "policy": settings.policy_file,
+                "limits": limits,
+                "memory": self.memory,
+                "seconds": self.timeout,
+            }
             ready = process.exchange(setup, START)
             if ready.get("ready") != settings.policy.digest:
                 raise Ended(unjudged("crashed", "the rules changed during the scan", "scan again"))
+            self.fence = read_fence(ready["fence"])
         except BaseException:
             self._end(process)
             raise
@@ -168,6 +176,31 @@ class Workers:
             process.close()
             with self._changed:
                 self._processes.discard(process)
+
+
+def probe(settings: Settings) -> Fence:
+    """What holds a worker on this machine, asked of one that was started for it. Raises Ended when none starts."""
+    with Workers(settings) as workers:
+        process = workers._start()
+        workers._end(process)
+        if workers.fence is None:
+            raise AssertionError("a worker that started has said what holds it")
+        return workers.fence
+
+
+def _flags() -> Iterator[str]:
+    """The options of this interpreter that say which environment and which modules it believes, for a worker's.
+
+    SECURITY: without them a worker would believe the PYTHONPATH that `python -I -m safeload` was told to ignore.
+    """
+    for option, given in (
+        ("-I", sys.flags.isolated),
+        ("-E", sys.flags.ignore_environment),
+        ("-s", sys.flags.no_user_site),
+        ("-S", sys.flags.no_site),
+    ):
+        if given:
+            yield option
 
 
 @contextlib.contextmanager

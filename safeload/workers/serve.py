@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from safeload.inputs.walk import Target
 from safeload.limits import Limits
 from safeload.report import report_fields
+from safeload.workers import fence
 from safeload.workers.attempt import Judge, Settings, attempt, judge
 
 
@@ -34,28 +35,12 @@ def serve(judge: Judge = judge) -> None:
     policy = Policy.default() if setup["policy"] is None else Policy.from_file(setup["policy"])
     settings = Settings(policy, setup["policy"], Limits(**setup["limits"]))
     threading.Thread(target=listen, daemon=True).start()
-    answer: dict[str, object] = {"ready": policy.digest}
+    # SECURITY: before the first request is read, and after all that this process does of its own has been done.
+    answer: dict[str, object] = {"ready": policy.digest, "fence": fence.close()._asdict()}
     while True:
         answers.write(json.dumps(answer).encode("ascii") + b"\n")
         answers.flush()
         request = json.loads(lines.get())
         target = Target(request["path"], request["explicit"])
-        _bound_memory(setup["memory"], target.path)
+        fence.bound_file(setup["memory"], setup["seconds"], target.path)
         answer = {"report": report_fields(attempt(target, settings, judge))}
-
-
-def _bound_memory(beyond: int, path: str) -> None:
-    """Bounds this process to `beyond` bytes above twice the size of the file, where the system has such a bound."""
-    try:
-        import resource
-    except ImportError:  # Windows: the limits of the scan and the timeout remain
-        return
-    try:
-        size = os.stat(path).st_size
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        wanted = beyond + 2 * size
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    except (OSError, ValueError):  # macOS refuses some values; an unreadable file is reported by opening it
-        return

@@ -1,4 +1,4 @@
-"""Reports as they come back from a worker: the fields of the wire format, read with distrust."""
+"""What comes back from a worker, its reports above all: the fields of the wire format, read with distrust."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from safeload.findings import Finding, Severity, Verdict
 from safeload.report import Report
+from safeload.workers.fence import Fence
 
 
 def read_report(wire: Mapping[str, Any], policy_digest: str) -> Report:
@@ -41,6 +42,13 @@ def read_report(wire: Mapping[str, Any], policy_digest: str) -> Report:
     )
 
 
+def read_fence(wire: Mapping[str, Any]) -> Fence:
+    """The Fence of a worker's own word for it. Raises LookupError or TypeError for what is none."""
+    if not isinstance(wire["calls"], bool) or not isinstance(wire["bounds"], list):
+        raise TypeError("no fence")
+    return Fence(tuple(map(_text, wire["bounds"])), wire["calls"], _text(wire["reason"]))
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("not a text")
@@ -48,6 +56,6 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> int:
-    if not isinstance(value, int):
+    if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError("not a number")
     return value

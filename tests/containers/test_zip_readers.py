@@ -336,7 +336,8 @@ def test_no_byte_of_a_storage_is_read():
         except StopIteration:
             break
         storages = part.storages if isinstance(part, interface.Storages) else storages
-        answer = interface.Answer(end=part.end) if isinstance(part, interface.Pickle) else None
+        named = dict.fromkeys(storages)
+        answer = interface.Answer(end=part.end, storages=named) if isinstance(part, interface.Pickle) else None
     assert len(storages) == 40
     for extent in storages.values():
         assert not any(a < extent.offset + extent.length and extent.offset < b for a, b in source.spans)

@@ -3,17 +3,21 @@
 import io
 import random
 import struct
+import zlib
 
 import pytest
 
+import safeload
 from safeload.containers.torch_zip import TorchZip
 from safeload.containers.zip_directory import read_directory
+from safeload.containers.zip_entry import Entry
+from safeload.containers.zip_members import Members
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from tests.containers.driver import drive
-from tests.containers.test_zip_directory import GOOD, ODD, PKL
+from tests.containers.test_zip_directory import DATA, GOOD, ODD, PKL
 from tests.containers.test_zip_readers import READERS, script
 from tests.containers.zip_builder import Archive, Member, numbered, torch_like
 
@@ -67,6 +71,64 @@ def test_torch_ignores_a_wrong_checksum():
 def test_torch_shifts_by_the_local_names_length():
     data = GOOD.but_member(PKL, local={"name": PKL + b"x" * 9}).build()
     assert torchs_pickle(data) is not None
+
+
+def test_an_alignment_of_zero_is_not_what_torch_writes():
+    # With torch.utils.serialization.config.load.calculate_storage_offsets, torch divides by it, and dies.
+    def rules(alignment):
+        report = safeload.scan(GOOD.but_member(b"a/.storage_alignment", data=alignment).build())
+        return report.verdict, [finding.rule for finding in report.findings]
+
+    assert rules(b"64") == rules(b"1") == ("clean", [])
+    assert rules(b"0") == rules(b"00") == ("unjudged", ["torch-zip-record"])
+
+
+def test_torch_cuts_long_names_in_its_listing():
+    # By the listing it knows TorchScript: this archive is one to torch.load, and holds no constants.pkl.
+    folder = b"f" * 497
+    data = torch_like(folder=folder).plus(Member(folder + b"/constants.pkl.txt", b"some text")).build()
+    assert "constants.pkl" in torch._C.PyTorchFileReader(io.BytesIO(data)).get_all_records()
+    report = safeload.scan(data)
+    assert (report.verdict, {f.rule for f in report.findings}) == ("unjudged", {"zip-name-characters"})
+    fits = torch_like(folder=b"f" * 480).plus(Member(b"f" * 480 + b"/constants.pkl.txt", b"some text")).build()
+    assert safeload.scan(fits).verdict == "clean"
+
+
+def compressed(packed, content):
+    """GOOD with `packed` for the compressed form of its storage."""
+    shown = struct.pack("<4sIII", b"PK\7\x08", zlib.crc32(content), len(packed), len(content))
+    fields = {"method": 8, "size": len(content), "crc": zlib.crc32(content)}
+    return GOOD.but_member(DATA, data=packed, central=fields, local={"method": 8}, descriptor=shown).build()
+
+
+def test_a_compressed_storage_without_its_end_is_nothing_that_can_be_loaded():
+    content = struct.pack("<4f", 1, 2, 3, 4)
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+    cut = deflater.compress(content) + deflater.flush(zlib.Z_SYNC_FLUSH)
+    whole = cut + deflater.flush()
+    assert safeload.scan(compressed(whole, content)).verdict == "clean"
+    for packed in (cut, whole + b"more"):
+        data = compressed(packed, content)
+        # Both readers give the bytes all the same: to call this clean would be to promise a load.
+        assert torch._C.PyTorchFileReader(io.BytesIO(data)).get_record("data/0") == content
+        report = safeload.scan(data)
+        assert (report.verdict, [f.rule for f in report.findings]) == ("unjudged", ["zip-deflate"])
+        with pytest.raises(safeload.UnsafeCheckpoint):
+            safeload.load(data)
+
+
+def test_a_large_compressed_storage_is_inflated_in_pieces():
+    content = random.Random(1).randbytes(3_000_000).translate(b"abcd" * 64)
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = deflater.compress(content) + deflater.flush()
+    entry = Entry("a/data/0", 8, 0, 0, len(packed), len(content), 0, 0)
+    assert Members(MemorySource(packed), Limits()).content(entry) == content
+    assert Members(MemorySource(packed), Limits()).storage(entry).size == len(content)
+    for size in (len(content) - 1, len(content) + 1):
+        with pytest.raises(Malformed, match="does not inflate to"):
+            Members(MemorySource(packed), Limits()).storage(entry.but(size=size))
+    with pytest.raises(Malformed, match="does not inflate to"):
+        Members(MemorySource(packed), Limits()).storage(entry.but(length=len(packed) - 1))
 
 
 def ours(data):

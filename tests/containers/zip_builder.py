@@ -33,6 +33,7 @@ class Member:
     central: dict[str, Any] = field(default_factory=dict)
     local: dict[str, Any] = field(default_factory=dict)
     hidden: bool = False  # has no entry in the directory
+    ghost: bool = False  # has an entry and no bytes of its own: `central` says where it points
 
     @property
     def packed(self) -> bytes:
@@ -67,6 +68,7 @@ class Archive:
     disk: int = 0
     record_at: int | None = None
     backwards: bool = False  # the directory lists the last member first
+    order: tuple[int, ...] | None = None  # of the entries in the directory
 
     def build(self) -> bytes:
         base = len(self.prefix) if self.shifted else 0
@@ -75,13 +77,16 @@ class Archive:
         for member in self.members:
             out += member.before
             header = len(out) - base
-            out += local_header(member, header) + member.packed
-            out += descriptor(member) if member.descriptor is None else member.descriptor
+            if not member.ghost:
+                out += local_header(member, header) + member.packed
+                out += descriptor(member) if member.descriptor is None else member.descriptor
             out += member.after
             if not member.hidden:
                 entries.append(central_header(member, header))
         out += self.before_directory
         start = len(out) - base
+        if self.order is not None:
+            entries = [entries[index] for index in self.order if index < len(entries)]
         directory = b"".join(reversed(entries) if self.backwards else entries)
         out += directory + self.after_directory
         size = len(directory) if self.size is None else self.size

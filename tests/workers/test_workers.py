@@ -21,9 +21,8 @@ from safeload.inputs.walk import Target
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report, report_fields
-from safeload.workers import Settings, scan_here
+from safeload.workers import Settings, fence, scan_here
 from safeload.workers.pool import Workers
-from safeload.workers.serve import _bound_memory
 from safeload.workers.wire import read_report
 from tests.workers.fake_worker import ODD
 
@@ -161,7 +160,9 @@ def test_a_worker_ends_with_its_parent(root: Path, log: Path) -> None:
     assert worker.stdin
     assert worker.stdout
     limits = report_limits()
-    worker.stdin.write(json.dumps({"policy": None, "limits": limits, "memory": 1 << 33}).encode() + b"\n")
+    worker.stdin.write(
+        json.dumps({"policy": None, "limits": limits, "memory": 1 << 33, "seconds": 60}).encode() + b"\n"
+    )
     worker.stdin.write(b'{"path": "hang", "explicit": true}\n')
     worker.stdin.flush()
     assert b"ready" in worker.stdout.readline()
@@ -174,7 +175,7 @@ def report_limits() -> dict[str, int]:
     return {name: getattr(SETTINGS.limits, name) for name in Limits.__slots__}
 
 
-READY = json.dumps({"ready": SETTINGS.policy.digest})
+READY = json.dumps({"ready": SETTINGS.policy.digest, "fence": {"bounds": [], "calls": False, "reason": "none"}})
 
 
 @pytest.mark.parametrize(
@@ -279,7 +280,7 @@ def test_without_memory_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(name, *args)
 
     monkeypatch.setattr(builtins, "__import__", hide)
-    _bound_memory(1, __file__)
+    fence.bound_file(1, 1, __file__)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such limits")
@@ -290,7 +291,7 @@ def test_memory_limits_that_are_refused(monkeypatch: pytest.MonkeyPatch) -> None
         raise ValueError("not allowed to raise maximum limit")
 
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    _bound_memory(1, __file__)
+    fence.bound_file(1, 1, __file__)
 
 
 def test_a_failure_of_a_thread_is_not_silent(fake: Fake) -> None:
