@@ -20,6 +20,7 @@ COMMANDS = (
     ("run", "safeload.cli.run", "Run a Python program with torch.load guarded."),
     ("convert", "safeload.cli.convert", "Convert checkpoints to safetensors, and verify them."),
     ("verify", "safeload.cli.verify", "Compare a converted file with its source."),
+    ("attest", "safeload.cli.attest", "Check a file against the certificate of its clean verdict."),
 )
 
 EXAMPLES = """\b

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -117,8 +118,13 @@ def _message(error: BaseException) -> str:
 
 
 def verified_text(found: Verification, src: str, dst: str) -> str:
-    """A comparison that found no difference."""
-    return (
+    """A comparison that found no difference, and on which terms: the output itself may say by which options."""
+    text = (
         f"{escape.path(dst)} holds what {escape.path(src)} holds: {count(found.tensors, 'tensor')}, "
         f"{size(found.nbytes)}, compared byte for byte; reopened by {found.library}\n"
     )
+    if found.recorded is None:
+        return f"{text}  it has no record of a conversion: what is no tensor was not compared\n"
+    if found.recorded:
+        text += f"  compared by the options that it records: {escape.exact(json.dumps(dict(found.recorded)))}\n"
+    return text

@@ -9,19 +9,19 @@ import stat
 from safeload.errors import UsageError, input_error
 
 
-def check(path: str, sources: tuple[str, ...]) -> None:
+def check(path: str, sources: tuple[str, ...], option: str = "-o") -> None:
     """Refuses, before any work is done, a place where no report can be written. Raises UsageError.
 
     sources   what is scanned: a forgotten file name after -o must not replace a checkpoint by its report
     """
     folder = os.path.dirname(path) or os.curdir
     if os.path.isdir(path):
-        raise UsageError(f"-o needs a file, and {path!r} is a folder")
+        raise UsageError(f"{option} needs a file, and {path!r} is a folder")
     if not os.path.isdir(folder):
-        raise UsageError(f"-o {path!r}: there is no folder {folder!r}")
+        raise UsageError(f"{option} {path!r}: there is no folder {folder!r}")
     real = os.path.normcase(os.path.realpath(path))
     if os.path.exists(path) and any(os.path.normcase(os.path.realpath(source)) == real for source in sources):
-        raise UsageError(f"-o {path!r} is one of the files to scan: name another")
+        raise UsageError(f"{option} {path!r} is one of the files to scan: name another")
 
 
 def write(path: str, text: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from safeload.cli import outfile
+from safeload.cli.certifier import Certifier, certifying
 from safeload.cli.ending import write_out
 from safeload.cli.progress import progress
 from safeload.findings import Verdict
@@ -32,6 +33,7 @@ Examples:
   safeload scan downloads/ --fail-on dangerous
   safeload scan big.ckpt --limit opcodes=500m
   curl -s URL | safeload scan -
+  safeload scan model.pt --attest model.attest.json
 
 \b
 Verdicts:
@@ -72,6 +74,8 @@ def _seconds(context: click.Context, option: click.Parameter, value: float | Non
     "--timeout", type=float, callback=_seconds, metavar="S", help="Seconds for one file, then it is unjudged."
 )
 @click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE", help="Raise or lower a limit, as opcodes=500m.")
+@click.option("--attest", metavar="OUT", help="Write a certificate of a clean verdict to OUT; PATH is one file then.")
+@click.option("--full-hash", is_flag=True, help="With --attest: put the sha256 of the whole file into the certificate.")
 @click.option("-q", "--quiet", is_flag=True, help="The summary alone, and nothing when all is clean.")
 @click.option("-v", "--verbose", is_flag=True, help="Clean and skipped files too, and every finding.")
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colors in text.")
@@ -87,6 +91,8 @@ def scan(
     jobs: int | None,
     timeout: float | None,
     limits: tuple[str, ...],
+    attest: str | None,
+    full_hash: bool,
     quiet: bool,
     verbose: bool,
     color: str,
@@ -103,9 +109,12 @@ def scan(
     to_file = None if output in {None, "-"} else output
     if to_file is not None:
         outfile.check(to_file, tuple(target.path for target in targets))
+    certifier = None
+    if attest is not None or full_hash:
+        certifier = certifying(attest, targets, to_file, full_hash=full_hash, pooled=bool(jobs is not None or timeout))
     with progress(len(targets), show=not quiet and _is_terminal(sys.stderr)) as step:
         reports = []
-        for report in _judged(targets, settings, jobs, timeout):
+        for report in _judged(targets, settings, jobs, timeout, certifier):
             reports.append(report)
             step()
     outcome = Outcome(tuple(reports), settings.policy.digest, time.perf_counter() - start, allow_empty)
@@ -115,7 +124,10 @@ def scan(
         write_out(text, color=style.color)
     else:
         outfile.write(to_file, text)
-    context.exit(exit_code(outcome.verdict, fail_on))
+    code = exit_code(outcome.verdict, fail_on)
+    if certifier is not None:
+        code = certifier.settle(code)
+    context.exit(code)
 
 
 def exit_code(verdict: Verdict, fail_on: str) -> int:
@@ -132,9 +144,16 @@ def _policy(policy_file: str | None) -> Policy:
 
 
 def _judged(
-    targets: tuple[Target, ...], settings: Settings, jobs: int | None, timeout: float | None
+    targets: tuple[Target, ...],
+    settings: Settings,
+    jobs: int | None,
+    timeout: float | None,
+    certifier: Certifier | None,
 ) -> Iterator[Report]:
     """The reports, in the order of the targets."""
+    if certifier is not None:
+        yield from scan_here(targets, settings, certifier.judge)
+        return
     if jobs is None and timeout is None:
         yield from scan_here(targets, settings)
         return
