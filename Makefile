@@ -12,7 +12,7 @@ DECLARED := pyproject.toml setup.py constraints.txt
 # The checkout is installed as it stands (-e), always as plain Python: see setup.py.
 INSTALL := SAFELOAD_PURE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check lint format bench samples clean
+.PHONY: help demo test check lint format bench fuzz fuzz-guided scoreboard samples clean
 
 help:
 	@echo "make demo    make an environment, install, scan samples/ and show what a refusal looks like"
@@ -21,6 +21,8 @@ help:
 	@echo "make lint    formatting, lint and types only"
 	@echo "make format  let ruff format and sort imports"
 	@echo "make bench   measure scans, loads and conversions beside other tools (takes minutes and 20 GB of disk)"
+	@echo "make fuzz    hold the promise against millions of odd files (an hour or two; SEED=N for others)"
+	@echo "make fuzz-guided  the same steered by coverage, with atheris, three minutes for each reader"
 	@echo "make samples write samples/ again from samples/build.py"
 	@echo "make clean   remove environments, builds and caches"
 
@@ -101,6 +103,21 @@ bench: $(VENV)/.installed-all $(BENCH_VENV)/.installed
 	$(BIN)/python benchmarks/scan.py --python $(BENCH_BIN)/python --corpus-python $(BIN)/python
 	$(BIN)/python benchmarks/load.py --wheel $(BENCH_VENV)/alone
 	$(BIN)/python benchmarks/convert.py --wheel $(BENCH_VENV)/alone
+
+# Nightly: each campaign ends with a line of counts and with status 1 where the promise was broken, and leaves the files
+# that broke it, made small, in build/.
+SEED ?= 0
+FUZZ_CASES ?= 1000000
+
+fuzz: $(VENV)/.installed-all
+	$(BIN)/python -m tests.differential.campaign --cases $(FUZZ_CASES) --seed $(SEED) --jobs 2 --out build/disagreements
+	$(BIN)/python -m tests.differential.archive_campaign --cases 100000 --seed $(SEED) --jobs 2 --out build/archives
+	$(BIN)/python -m tests.fuzz.campaign --cases $(FUZZ_CASES) --seed $(SEED) --jobs 2 --out build/mutants
+
+fuzz-guided: $(VENV)/.installed-all
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/fuzz/requirements.txt
+	for target in machine zip legacy tar numpy safetensors loader; do \
+		$(BIN)/python -m tests.fuzz.coverage_guided $$target -max_total_time=180 || exit 1; done
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

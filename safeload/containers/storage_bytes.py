@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 
 from safeload.document import Extent
 from safeload.errors import LimitExceeded, Malformed
 from safeload.source import Source
+
+_CHUNK = 1 << 20
 
 
 def storage_bytes(source: Source, extent: Extent, most: int) -> bytes:
@@ -27,3 +30,32 @@ def storage_bytes(source: Source, extent: Extent, most: int) -> bytes:
     if len(data) != extent.size or not inflater.eof or inflater.unused_data:
         raise Malformed(f"a compressed storage does not inflate to {extent.size} bytes", offset=extent.offset)
     return data
+
+
+def inflated(source: Source, extent: Extent) -> Iterator[bytes]:
+    """The bytes of a compressed storage in small pieces, `extent.size` together; nothing is kept as judged.
+
+    Raises Malformed when the stream gives anything else.
+    """
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    done = 0
+    try:
+        for offset in range(extent.offset, extent.offset + extent.length, _CHUNK):
+            rest = source.peek(offset, min(_CHUNK, extent.offset + extent.length - offset))
+            while rest:
+                data = inflater.decompress(rest, _CHUNK)
+                done += len(data)
+                # SECURITY: bounded by the size that the directory announced, never by what the stream would give.
+                if done > extent.size:
+                    raise Malformed("a compressed storage inflates to more than its size", offset=extent.offset)
+                yield data
+                rest = inflater.unconsumed_tail
+                if not data and not rest:
+                    break
+        while done < extent.size and (data := inflater.decompress(b"", _CHUNK)):
+            done += len(data)
+            yield data[: len(data) - max(done - extent.size, 0)]
+    except zlib.error as error:
+        raise Malformed(f"a compressed storage does not inflate: {error}", offset=extent.offset) from error
+    if done != extent.size or not inflater.eof:
+        raise Malformed(f"a compressed storage does not inflate to {extent.size} bytes", offset=extent.offset)

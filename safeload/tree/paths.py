@@ -24,7 +24,8 @@ _NAME_LENGTH = 256
 _SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
 _KEYS = frozenset({str, int})
 _LONG_NUMBER = 1000
-_NO_PART = object()
+NO_PART = object()
+"""The part of a path that adds nothing to it: what an enclosed file holds has the names that it has there."""
 
 
 def named_leaves(
@@ -55,8 +56,8 @@ def named_leaves(
         # Picked out once for each node, however many paths lead to it: a million numbers may stand beside one tensor.
         found = kept.get(id(node))
         if found is None:
-            children = ((part, resolve(child)) for part, child in _children(node))
-            found = kept[id(node)] = [(part, c) for part, c in children if id(c) in worth or wanted(c)]
+            pairs = ((part, resolve(child)) for part, child in children(node))
+            found = kept[id(node)] = [(part, c) for part, c in pairs if id(c) in worth or wanted(c)]
         return iter(found)
 
     names = _Names(limits, strict)
@@ -67,16 +68,16 @@ def named_leaves(
         for part, child in rest:
             if id(child) in above:
                 continue
-            if strict and type(part) not in _KEYS and part is not _NO_PART:
+            if strict and type(part) not in _KEYS and part is not NO_PART:
                 raise NotConvertible(_no_key(part, prefix))
-            name = prefix if part is _NO_PART else f"{prefix}{_text(part)}"
+            name = prefix if part is NO_PART else f"{prefix}{part_text(part)}"
             if id(child) not in worth:
                 # What an enclosed file is has the name of that file.
-                names.add(name[:-1] if part is _NO_PART else name, child)
+                names.add(name[:-1] if part is NO_PART else name, child)
                 continue
             names.passed(name)
             above.add(id(child))
-            todo.append((child, name if part is _NO_PART else f"{name}.", below(child)))
+            todo.append((child, name if part is NO_PART else f"{name}.", below(child)))
             break
         else:
             above.discard(id(node))
@@ -147,7 +148,7 @@ def _leading(root: object, wanted: Callable[[object], bool]) -> set[int]:
     todo = [root]
     while todo:
         node = todo.pop()
-        for _, child in _children(node):
+        for _, child in children(node):
             child = resolve(child)
             if type(child) in _SCALARS:
                 continue
@@ -168,8 +169,8 @@ def _leading(root: object, wanted: Callable[[object], bool]) -> set[int]:
     return worth
 
 
-def _children(node: object) -> Iterator[tuple[object, object]]:
-    """(part of the path, child) for all that stands in `node`; _NO_PART adds nothing to the name."""
+def children(node: object) -> Iterator[tuple[object, object]]:
+    """(part of the path, child) for all that stands in `node`; NO_PART adds nothing to the name."""
     if isinstance(node, dict):
         yield from node.items()
     elif isinstance(node, list | tuple):
@@ -184,7 +185,7 @@ def _children(node: object) -> Iterator[tuple[object, object]]:
     elif isinstance(node, ArraySpec) and node.objects is not None:
         yield from enumerate(node.objects)
     elif isinstance(node, Enclosed):
-        yield _NO_PART, node.document.root
+        yield NO_PART, node.document.root
 
 
 def _record(node: Record) -> Iterator[tuple[object, object]]:
@@ -226,12 +227,12 @@ def _items(items: object) -> Iterator[tuple[object, object]]:
 
 def _no_key(part: object, prefix: str) -> str:
     return (
-        f"a tensor stands under the key {ascii(_text(part))[:200]} ({type(resolve(part)).__name__}) at "
+        f"a tensor stands under the key {ascii(part_text(part))[:200]} ({type(resolve(part)).__name__}) at "
         f"{ascii(prefix[-200:-1]) if prefix else 'the root'}: only text and whole numbers make a name"
     )
 
 
-def _text(part: object) -> str:
+def part_text(part: object) -> str:
     """One part of a path. Keys that are no text show as Python writes them; objects as their kind."""
     if type(part) is str:
         return part
@@ -241,7 +242,7 @@ def _text(part: object) -> str:
         # Decimal text of huge numbers takes quadratic time.
         return str(part) if part.bit_length() < _LONG_NUMBER else hex(part)
     if isinstance(part, tuple):
-        return f"({','.join(_text(item) for item in part)})" if not any(isinstance(i, tuple) for i in part) else "tuple"
+        return "tuple" if any(isinstance(i, tuple) for i in part) else f"({','.join(part_text(item) for item in part)})"
     if isinstance(part, Symbol):
         return part.name
     if isinstance(part, Built):

@@ -29,7 +29,8 @@ _EFFECTS = ("exec", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spa
 
 
 _USED = tuple(f"safeload.{part}" for part in (
-    "checks", "containers", "inputs", "loading.arrays", "loading.load", "loading.numpy", "machine", "policy", "vetted",
+    "checks", "containers", "inputs", "loading.arrays", "loading.load", "loading.numpy", "machine", "policy",
+    "shard_index", "shard_sets", "vetted",
 ))  # fmt: skip
 
 
