@@ -3,9 +3,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
+SCORE_VENV ?= .venv-scoreboard
 
 BIN := $(VENV)/bin
 BENCH_BIN := $(BENCH_VENV)/bin
+SCORE_BIN := $(SCORE_VENV)/bin
 SOURCES := $(shell find safeload rules -name '*.py' -o -name '*.toml')
 DECLARED := pyproject.toml setup.py constraints.txt
 
@@ -23,6 +25,7 @@ help:
 	@echo "make bench   measure scans, loads and conversions beside other tools (takes minutes and 20 GB of disk)"
 	@echo "make fuzz    hold the promise against millions of odd files (an hour or two; SEED=N for others)"
 	@echo "make fuzz-guided  the same steered by coverage, with atheris, three minutes for each reader"
+	@echo "make scoreboard  safeload and other tools on the same hostile and benign files (half an hour); writes docs/scoreboard.md"
 	@echo "make samples write samples/ again from samples/build.py"
 	@echo "make clean   remove environments, builds and caches"
 
@@ -104,6 +107,18 @@ bench: $(VENV)/.installed-all $(BENCH_VENV)/.installed
 	$(BIN)/python benchmarks/load.py --wheel $(BENCH_VENV)/alone
 	$(BIN)/python benchmarks/convert.py --wheel $(BENCH_VENV)/alone
 
+# One of the tools wants an older rich than constraints.txt names: torch by the constraints, then the tools, then safeload
+# alone.
+$(SCORE_VENV)/.installed: $(DECLARED) benchmarks/rivals.txt
+	test -x $(SCORE_BIN)/python || $(PYTHON) -m venv $(SCORE_VENV)
+	$(SCORE_BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch numpy safetensors click
+	$(SCORE_BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/rivals.txt
+	SAFELOAD_PURE=1 $(SCORE_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+scoreboard: $(SCORE_VENV)/.installed
+	$(SCORE_BIN)/python benchmarks/scoreboard/run.py
+
 # Nightly: each campaign ends with a line of counts and with status 1 where the promise was broken, and leaves the files
 # that broke it, made small, in build/.
 SEED ?= 0
@@ -120,5 +135,5 @@ fuzz-guided: $(VENV)/.installed-all
 		$(BIN)/python -m tests.fuzz.coverage_guided $$target -max_total_time=180 || exit 1; done
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH_VENV) $(SCORE_VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

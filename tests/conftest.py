@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-_LEFT_OUT = (".git", ".venv", ".venv-bench", "build", "dist", "__pycache__")
+_LEFT_OUT = (".git", ".venv", ".venv-bench", ".venv-scoreboard", "build", "dist", "__pycache__")
 
 
 @pytest.fixture(scope="session")
