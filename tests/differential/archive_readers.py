@@ -220,6 +220,10 @@ def _members(data: bytes, seen: Ours) -> None:
     while waiting:
         whole = waiting.pop()
         (container, *_) = recognise(MemorySource(whole))
+        if container.name == OTHER and seen.container == SEQUENCE:
+            # Every member of it is judged as a file of its own.
+            mains += [content for content in _contents(whole).values() if content is not None]
+            continue
         parts, _ = drive(container, MemorySource(whole))
         for part in parts:
             if isinstance(part, Nested) and container.name == SEQUENCE:
@@ -230,12 +234,16 @@ def _members(data: bytes, seen: Ours) -> None:
     if seen.container == SEQUENCE:
         return
     seen.main = mains[0] if mains else None
-    source = MemorySource(data)
-    entries = read_directory(source, Limits()).entries
-    reader = Members(source, Limits())
-    seen.members = {entry.name: _ours_of(source, reader, entry) for entry in files(entries)}
+    seen.members = _contents(data)
     seen.passed = frozenset(name for name, content in seen.members.items() if content is None)
-    seen.stored = all(entry.method == STORED for entry in entries)
+    seen.stored = all(entry.method == STORED for entry in read_directory(MemorySource(data), Limits()).entries)
+
+
+def _contents(data: bytes) -> dict[str, bytes | None]:
+    """Name -> content of each member of one archive; None for what is passed over."""
+    source = MemorySource(data)
+    reader = Members(source, Limits())
+    return {entry.name: _ours_of(source, reader, entry) for entry in files(read_directory(source, Limits()).entries)}
 
 
 def _ours_of(source: MemorySource, reader: Members, entry: Entry) -> bytes | None:
