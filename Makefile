@@ -14,7 +14,7 @@ DECLARED := pyproject.toml setup.py constraints.txt
 # The checkout is installed as it stands (-e), always as plain Python: see setup.py.
 INSTALL := SAFELOAD_PURE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check lint format bench fuzz fuzz-guided scoreboard samples clean
+.PHONY: help demo test check lint format bench fuzz fuzz-guided scoreboard samples docs clean
 
 help:
 	@echo "make demo    make an environment, install, scan samples/ and show what a refusal looks like"
@@ -27,6 +27,7 @@ help:
 	@echo "make fuzz-guided  the same steered by coverage, with atheris, three minutes for each reader"
 	@echo "make scoreboard  safeload and other tools on the same hostile and benign files (half an hour); writes docs/scoreboard.md"
 	@echo "make samples write samples/ again from samples/build.py"
+	@echo "make docs    write docs/rules.md and the pages of --help again from code and rules"
 	@echo "make clean   remove environments, builds and caches"
 
 $(BIN)/python:
@@ -89,6 +90,12 @@ format: $(VENV)/.installed-all
 
 samples: $(VENV)/.installed-all
 	$(BIN)/python samples/build.py
+
+# What is written from code and rules: docs/rules.md, and the pages of --help that the suite compares.
+docs: $(VENV)/.installed-all
+	$(BIN)/python rules/build.py
+	$(BIN)/python rules/reference.py
+	$(BIN)/python tests/cli/test_help_pages.py
 
 # The wheel, so that the compiled machine is what is measured. For loads it stands alone in a folder, which
 # benchmarks/load.py puts before the torch of $(VENV): scans are measured in an environment without torch.

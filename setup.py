@@ -97,7 +97,7 @@ def extensions(target: str) -> list[Extension]:
         from mypyc.build import mypycify
 
         # No configuration, silence on other files, and no look at installed packages: what the type checker has to say
-        # must not decide whether a build is fast, nor what stands beside it what is built (reading torch took a minute).
+        # must not decide whether a build is fast, nor what stands beside it what is built: reading torch took a minute.
         alone = ["--config-file=", "--follow-imports=silent", "--no-site-packages", "--ignore-missing-imports"]
         return mypycify([*alone, *modules()], opt_level="3", debug_level="0", target_dir=target, group_name="safeload")
     except (Exception, SystemExit) as error:  # mypyc ends the process where it finds an error in the source

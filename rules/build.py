@@ -1,6 +1,9 @@
-"""Build safeload/policy/table.py from the TOML files beside this script: `python rules/build.py [--check]`.
+"""Build what safeload ships of this folder: `python rules/build.py [--check]`.
 
-Run it after every change of a rule. With --check it writes nothing and exits 1 when the table is out of date.
+    *.toml     -> safeload/policy/table.py       the rules
+    README.md  -> safeload/policy/explained.py   what each rule id means, for `safeload rules show`
+
+Run it after every change here. With --check it writes nothing and exits 1 when one of them is out of date.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from safeload.policy.rules import Rules, digest_of
 
 FOLDER = Path(__file__).resolve().parent
 TABLE = FOLDER.parent / "safeload" / "policy" / "table.py"
+EXPLAINED = TABLE.with_name("explained.py")
 
 HEAD = '''"""GENERATED from rules/*.toml by rules/build.py: edit the rules, run it, and never edit this file.
 
@@ -26,6 +30,18 @@ from __future__ import annotations
 
 DIGEST = "{digest}"
 
+'''
+
+EXPLAINED_HEAD = '''"""GENERATED from rules/README.md by rules/build.py: edit the headings there, and never this file.
+
+Each rule id with its section and its text, whose paragraphs are lines: for `safeload rules` and reports that explain.
+"""
+# ruff: noqa: E501
+# fmt: off
+
+from __future__ import annotations
+
+RULES: tuple[tuple[str, str, str], ...] = (
 '''
 
 SECTIONS = (
@@ -55,6 +71,29 @@ def render(rules: Rules) -> str:
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
+def explanations(readme: str) -> list[tuple[str, str, str]]:
+    """(rule id, section, text) for each third heading of `readme`, in its order. A paragraph becomes one line."""
+    found: list[tuple[str, str, list[str]]] = []
+    section = ""
+    for line in readme.splitlines():
+        if line.startswith("## "):
+            section = line[3:].strip()
+        elif line.startswith("### "):
+            found.append((line[4:].strip(), section, [""]))
+        elif found and found[-1][1] == section:
+            text = found[-1][2]
+            if not line.strip():
+                text.append("")
+            else:
+                text[-1] = f"{text[-1]} {line.strip()}".strip()
+    return [(rule, part, "\n".join(filter(None, text))) for rule, part, text in found]
+
+
+def render_explained(readme: str) -> str:
+    """The text of explained.py for the text of README.md."""
+    return EXPLAINED_HEAD + "".join(f"    {literal(row)},\n" for row in explanations(readme)) + ")\n"
+
+
 def main(arguments: list[str]) -> int:
     """Write the table, or compare it with --check."""
     try:
@@ -62,12 +101,18 @@ def main(arguments: list[str]) -> int:
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
-    text = render(rules)
+    readme = FOLDER / "README.md"
+    made = {TABLE: render(rules)}
+    if readme.is_file():
+        made[EXPLAINED] = render_explained(readme.read_text(encoding="utf-8"))
     if arguments == ["--check"]:
-        same = TABLE.is_file() and TABLE.read_text(encoding="utf-8") == text
-        print("the table is up to date" if same else f"{TABLE} is out of date: run python rules/build.py")
-        return 0 if same else 1
-    TABLE.write_text(text, encoding="utf-8", newline="\n")
+        stale = [path for path, text in made.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+        print(
+            f"{', '.join(map(str, stale))}: out of date, run python rules/build.py" if stale else "both are up to date"
+        )
+        return 1 if stale else 0
+    for path, text in made.items():
+        path.write_text(text, encoding="utf-8", newline="\n")
     counts = (sum(len(r.modules) * len(r.names) for r in getattr(rules, field)) for _, field, _ in SECTIONS)
     print("{} vetted, {} dangerous, {} known entries".format(*counts))
     return 0

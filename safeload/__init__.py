@@ -36,6 +36,8 @@ if TYPE_CHECKING:
         WrongArgument,
     )
     from safeload.findings import Finding, Severity, Verdict
+    from safeload.inspecting.difference import diff
+    from safeload.inspecting.inspection import inspect
     from safeload.integrations.torch_load import protect
     from safeload.limits import Limits
     from safeload.loading import load
@@ -76,6 +78,8 @@ __all__ = [
     "WrongArgument",
     "__version__",
     "convert",
+    "diff",
+    "inspect",
     "load",
     "open",
     "protect",
@@ -93,6 +97,8 @@ _HOMES = {
     "verify": "safeload.converting.forms",
     "save": "safeload.saving",
     "state_dict": "safeload.modules",
+    "inspect": "safeload.inspecting.inspection",
+    "diff": "safeload.inspecting.difference",
     "open": "safeload.loading.lazy",
     "protect": "safeload.integrations.torch_load",
     "Report": "safeload.report",

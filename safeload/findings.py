@@ -43,6 +43,8 @@ class Finding(NamedTuple):
     stream    index of the pickle in the file, None outside pickles
     name      "module.name" of the global concerned, or None
     evidence  the call with its arguments, or the bytes concerned: untrusted text, bounded in length
+    accepted  who lets it pass and why ("record-safe: ...", "baseline: ..."), "" for nobody: for exit codes, and no
+              verdict is computed from it
     """
 
     rule: str
@@ -55,6 +57,7 @@ class Finding(NamedTuple):
     stream: int | None = None
     name: str | None = None
     evidence: str = ""
+    accepted: str = ""
 
 
 _RANK = {

@@ -38,7 +38,7 @@ from safeload.nesting import nesting
 from safeload.plain import plain
 from safeload.policy import Policy
 from safeload.source import Source
-from safeload.streams import Witness, interpret
+from safeload.streams import Witness, heard, heard_tree, interpret
 from safeload.vetted import Context, ShapeError
 
 # Plain values in a row before a second format; more than that is taken for an attack on patience.
@@ -217,9 +217,7 @@ class Reader:
         else:
             self.others.append((member, program.value if whole else None))
         if tally.witness is not None:
-            # -1 where they are no bytes of the file itself: inflated, or in a file inside it.
-            own = part.data is None and not self.prefix
-            tally.witness(member, part.start if own else -1, program.end + origin, program)
+            tally.witness(heard(self.source, part, view, own=not self.prefix))
         end = program.end + origin if whole else None
         # Of the main object a container asks at most whether it is a number.
         value = plain(program.value) if not part.main or type(program.value) is int else None
@@ -255,6 +253,8 @@ class Reader:
             self.tally.streams += 1
             self.tally.opcodes += given.view.program.opcodes
             self._judge(given.view, given.objects)
+            if self.tally.witness is not None:
+                self.tally.witness(heard_tree(self.source, given.view))
             self.root = given.view.program.value
             self.layout = self.layout._replace(root="stream")
 

@@ -54,6 +54,29 @@ def verdict_of(reports: Iterable[Report], *, allow_empty: bool = False) -> Verdi
     )
 
 
+def left(report: Report, *, strict: bool = False) -> Verdict:
+    """What the exit code counts a file as: its verdict, less the findings that somebody accepted.
+
+    Where findings were left out, or the verdict does not come from findings, it is the verdict. `strict`: nothing is
+    accepted, and a remark counts as unvetted.
+    """
+    if strict:
+        return Verdict.UNVETTED if report.verdict is Verdict.CLEAN and remarks(report) else report.verdict
+    if report.omitted or not any(f.accepted for f in report.findings):
+        return report.verdict
+    return worst((f.verdict for f in report.findings if not f.accepted), empty=Verdict.CLEAN)
+
+
+def passes(report: Report) -> bool:
+    """Whether a file is not clean, and all that keeps it from being so was accepted."""
+    return report.verdict is not Verdict.CLEAN and left(report) is Verdict.CLEAN
+
+
+def remarks(report: Report) -> tuple[Finding, ...]:
+    """The remarks of a file: findings that leave it clean, and that a strict policy does not let pass."""
+    return tuple(finding for finding in report.findings if finding.verdict is Verdict.CLEAN)
+
+
 def finding_fields(finding: Finding) -> dict[str, object]:
     """One finding on the wire."""
     return {
@@ -67,6 +90,7 @@ def finding_fields(finding: Finding) -> dict[str, object]:
         "offset": finding.offset,
         "evidence": finding.evidence,
         "remedy": finding.remedy,
+        "accepted": finding.accepted,
     }
 
 
@@ -82,6 +106,7 @@ def report_fields(report: Report) -> dict[str, object]:
         "opcodes": report.opcodes,
         "reason": report.reason,
         "omitted": report.omitted,
+        "accepted": passes(report),
         "findings": [finding_fields(f) for f in report.findings],
     }
 

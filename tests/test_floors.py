@@ -54,7 +54,7 @@ OUTSIDERS: dict[str, set[str]] = {
     "click": {"cli"},
     "rich": {"cli"},
     "torch": ABOVE_LOADING,
-    "numpy": ABOVE_LOADING | {"converting"},
+    "numpy": ABOVE_LOADING | {"converting", "inspecting"},
     "safetensors": ABOVE_LOADING | {"converting"},
     "fickling": {"integrations", "cli"},
     "sitecustomize": {"integrations"},

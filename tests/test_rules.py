@@ -53,10 +53,12 @@ def test_the_table_is_what_the_rules_say(rules: Rules, build: ModuleType) -> Non
 
 def test_build_checks_and_writes(build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "TABLE", tmp_path / "table.py")
+    monkeypatch.setattr(build, "EXPLAINED", tmp_path / "explained.py")
     assert build.main(["--check"]) == 1
     assert build.main([]) == 0
     assert build.main(["--check"]) == 0
-    assert (tmp_path / "table.py").read_bytes() == (ROOT / "safeload/policy/table.py").read_bytes()
+    for name in ("table.py", "explained.py"):
+        assert (tmp_path / name).read_bytes() == (ROOT / "safeload/policy" / name).read_bytes()
 
 
 def test_build_names_what_is_wrong(

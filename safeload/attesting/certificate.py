@@ -17,12 +17,13 @@ from safeload.document import Document
 from safeload.errors import LimitExceeded, Malformed, NotAttested
 from safeload.findings import Verdict
 from safeload.limits import Limits
-from safeload.machine import Call, Global, Mutation, Persistent, Program
+from safeload.machine import Call, Global, Mutation, Persistent
 from safeload.machine.pause import pause, resume
 from safeload.policy import Policy
 from safeload.report import VERSION, Report
 from safeload.scanner import Scan, scan_source
 from safeload.source import Source
+from safeload.streams import Heard
 
 CONTAINERS = frozenset({"torch-zip", "torch-legacy", "pickle"})
 """What the independent verifier reads."""
@@ -36,15 +37,6 @@ class Attested(NamedTuple):
     reason: str = ""
 
 
-class Heard(NamedTuple):
-    """One judged stream: see `reading.Witness`."""
-
-    member: str
-    start: int
-    end: int
-    program: Program
-
-
 def attest(source: Source, *, policy: Policy, limits: Limits, full_hash: bool = False) -> Attested:
     """Judge `source`, and certify it when it is clean and the independent verifier agrees, stream by stream.
 
@@ -54,7 +46,7 @@ def attest(source: Source, *, policy: Policy, limits: Limits, full_hash: bool = 
     pause()
     try:
         heard: list[Heard] = []
-        scan = scan_source(source, policy=policy, limits=limits, witness=lambda *stream: heard.append(Heard(*stream)))
+        scan = scan_source(source, policy=policy, limits=limits, witness=heard.append)
         if scan.report.verdict is not Verdict.CLEAN:
             return Attested(scan.report, None, f"its verdict is {scan.report.verdict.value}, and not clean")
         try:

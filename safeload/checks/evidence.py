@@ -100,14 +100,19 @@ def call_text(call: Call, depth: int = 3) -> str:
     func = "..." if depth <= 0 and isinstance(call.func, Call | Persistent) else _shown(call.func, depth - 1)
     if depth <= 0:
         return f"{func}(...)"
+    return f"{func}({arguments_text(call, depth)})"
+
+
+def arguments_text(call: Call, depth: int = 3) -> str:
+    """What stands between the brackets of a call."""
     if type(call.args) is not tuple:
-        return f"{func}(*{_shown(call.args, depth - 1)})"
+        return f"*{_shown(call.args, depth - 1)}"
     shown = [_shown(arg, depth - 1) for arg in call.args[:_WIDTH]]
     if len(call.args) > _WIDTH:
         shown.append(f"... {len(call.args) - _WIDTH} more")
     if call.kwargs:
         shown.append(f"**{_shown(call.kwargs, depth - 1)}")
-    return f"{func}({', '.join(shown)})"
+    return ", ".join(shown)
 
 
 def mutation_text(change: Mutation) -> str:

@@ -5,6 +5,7 @@ A command's file is imported when the command is used, so that starting costs wh
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Any, NoReturn
@@ -12,15 +13,26 @@ from typing import Any, NoReturn
 import click
 
 from safeload.cli.ending import INTERRUPTED, UNFINISHED, complain, end_process, leave, lost_output
+from safeload.cli.suggesting import Suggesting
 from safeload.errors import InputError, OutputError, SafeloadError
 
 # Command, the file that holds it under the same name, and its line in `safeload --help`.
 COMMANDS = (
     ("scan", "safeload.cli.scan", "Judge checkpoints without running them."),
+    ("inspect", "safeload.cli.inspect", "Show what is in a checkpoint without loading it."),
+    ("diff", "safeload.cli.diff", "Compare two checkpoints without loading them."),
+    ("explain", "safeload.cli.explain", "Tell in words what plain pickle would do with a file."),
     ("run", "safeload.cli.run", "Run a Python program with torch.load guarded."),
     ("convert", "safeload.cli.convert", "Convert checkpoints to safetensors, and verify them."),
     ("verify", "safeload.cli.verify", "Compare a converted file with its source."),
     ("attest", "safeload.cli.attest", "Check a file against the certificate of its clean verdict."),
+    ("baseline", "safeload.cli.baseline", "Known findings: let only what is new fail."),
+    ("rules", "safeload.cli.rules", "Check, list and explain rules and packs."),
+    ("config", "safeload.cli.config", "Show what is configured here, and where."),
+    ("hook", "safeload.cli.hook", "For pre-commit and CI: judge what is about to be committed."),
+    ("doctor", "safeload.cli.doctor", "What is installed, what is missing, and what installs it."),
+    ("completion", "safeload.cli.completion", "Print the script for completion in bash, zsh or fish."),
+    ("help", "safeload.cli.help_topics", "Short texts: verdicts, exit codes, limits, CI and more."),
 )
 
 EXAMPLES = """\b
@@ -29,6 +41,7 @@ Examples:
   safeload scan models/                  every file in a folder
   curl -s URL | safeload scan -          what comes through a pipe
   safeload scan models/ --format json    for programs
+  safeload help                          short texts on verdicts, limits, CI and more
 
 \b
 Exit codes:
@@ -38,7 +51,7 @@ Exit codes:
 """
 
 
-class Lazy(click.Group):
+class Lazy(Suggesting):
     """A group that knows its commands by name, and imports one when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -61,6 +74,10 @@ class Lazy(click.Group):
     def main(self, args: Any = None, prog_name: str | None = None, *_: Any, **extra: Any) -> Any:
         """Runs a command and exits: 130 after Ctrl-C, 2 for whatever keeps a command from doing its work."""
         extra.pop("standalone_mode", None)
+        if "_SAFELOAD_COMPLETE" in os.environ:  # a shell asks what could follow
+            from safeload.cli.completion import register
+
+            register()
         empty = not (sys.argv[1:] if args is None else args)
         try:
             code = super().main(["--help"] if empty else args, prog_name or "safeload", standalone_mode=False, **extra)

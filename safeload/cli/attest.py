@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from safeload.cli.configured import Configured
 from safeload.cli.ending import refuse, write_out
+from safeload.cli.suggesting import Suggesting
 from safeload.errors import NotAttested
 
 if TYPE_CHECKING:
@@ -26,12 +28,12 @@ Exit codes:
 """
 
 
-@click.group(epilog=EXAMPLES, no_args_is_help=False)
+@click.group(cls=Suggesting, epilog=EXAMPLES, no_args_is_help=False)
 def attest() -> None:
     """Certificates of clean verdicts: `safeload scan FILE --attest OUT` writes one."""
 
 
-@attest.command(epilog=EXAMPLES, no_args_is_help=False)
+@attest.command(cls=Configured, epilog=EXAMPLES, no_args_is_help=False)
 @click.argument("file", type=click.UNPROCESSED)
 @click.argument("certificate", type=click.UNPROCESSED)
 @click.option("--policy", "policy_file", metavar="FILE", help="The policy pack that the scan was given.")
@@ -48,7 +50,7 @@ def verify(context: click.Context, file: str, certificate: str, policy_file: str
     from safeload.inputs import open_source
     from safeload.policy import Policy
 
-    policy = Policy.default() if policy_file is None else Policy.from_file(policy_file)
+    policy = Policy.find(policy_file)
     source = open_source(file)
     try:
         given = read_statement(certificate)

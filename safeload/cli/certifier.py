@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def certifying(
-    out: str | None, targets: tuple[Target, ...], report: str | None, *, full_hash: bool, pooled: bool
+    out: str | None, targets: tuple[Target, ...], reports: tuple[str, ...], *, full_hash: bool, pooled: bool
 ) -> Certifier:
     """The Certifier of one scan. Raises UsageError for a command line without a meaning, before anything is judged."""
     if out is None:
@@ -31,7 +31,7 @@ def certifying(
     if pooled:
         raise UsageError("--attest judges its file in this process: leave --jobs and --timeout out")
     outfile.check(out, (targets[0].path,), option="--attest")
-    if report is not None and os.path.realpath(report) == os.path.realpath(out):
+    if os.path.realpath(out) in map(os.path.realpath, reports):
         raise UsageError("--attest and -o name the same file")
     return Certifier(out, full_hash=full_hash)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from safeload.cli.configured import Configured
 from safeload.cli.converted import folder_text, listed, single_text
 from safeload.cli.ending import need, refuse, write_out
 from safeload.cli.transfer import transfer
@@ -50,7 +51,7 @@ def _renames(context: click.Context, option: click.Parameter, values: tuple[str,
     return found
 
 
-@click.command(epilog=EXAMPLES, no_args_is_help=False)
+@click.command(cls=Configured, epilog=EXAMPLES, no_args_is_help=False)
 @click.argument("src", type=click.UNPROCESSED)
 @click.argument("dst", required=False, type=click.UNPROCESSED)
 @click.option(
@@ -69,7 +70,7 @@ def _renames(context: click.Context, option: click.Parameter, values: tuple[str,
 @click.option("--force", is_flag=True, help="Replace DST when it exists.")
 @click.option("--manifest", metavar="FILE", help="Write digests, findings and what was left out to FILE, as JSON.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, metavar="N", help="Files at a time.  [default: 2]")
-@click.option("--policy", "policy_file", metavar="FILE", help="A policy pack on top of the rules of safeload.")
+@click.option("--policy", "policy_file", metavar="NAME|FILE", help="A policy by name, or a policy pack of your own.")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE", help="Raise or lower a limit, as opcodes=500m.")
 @click.option("-q", "--quiet", is_flag=True, help="Nothing when all is well and nothing was left out.")
 @click.pass_context
@@ -102,7 +103,7 @@ def convert(
     if policy_file is not None:
         from safeload.policy import Policy
 
-        options["policy"] = Policy.from_file(policy_file)
+        options["policy"] = Policy.find(policy_file)
     if max_shard_size is not None:
         options["max_shard_size"] = max_shard_size
     source: Any = src

@@ -11,6 +11,7 @@ import sys
 
 import click
 
+from safeload.cli.configured import Running
 from safeload.cli.ending import complain
 from safeload.integrations.program import environment
 
@@ -21,7 +22,6 @@ Examples:
   safeload run --trust my_package.models.Net serve.py
   safeload run --unvetted record inspect_old.py
 
-\b
 Covered: torch.load and torch.serialization.load, and what calls them, in the program and in the Python processes that
 it starts (subprocess, multiprocessing). Not covered: children started with python -I, -E or -S or without this
 environment, torch.jit.load, pickle, joblib, numpy.
@@ -35,7 +35,7 @@ _CHECK = (
 )
 
 
-@click.command(epilog=EXAMPLES, context_settings={"allow_interspersed_args": False})
+@click.command(cls=Running, epilog=EXAMPLES, context_settings={"allow_interspersed_args": False})
 @click.option("-m", "is_module", is_flag=True, help="The first argument is a module, as with python -m.")
 @click.option(
     "--unvetted",
@@ -47,7 +47,7 @@ _CHECK = (
 @click.option(
     "--trust", multiple=True, metavar="NAME", help="A class to rebuild, as my_package.models.Net; repeatable."
 )
-@click.option("--policy", metavar="FILE", help="A policy pack on top of the rules of safeload.")
+@click.option("--policy", metavar="NAME|FILE", help="A policy by name, or a policy pack of your own.")
 @click.argument("program", nargs=-1, required=True, metavar="SCRIPT [ARGUMENT...]", type=click.UNPROCESSED)
 @click.pass_context
 def run(
@@ -65,7 +65,7 @@ def run(
     if policy is not None:
         from safeload.policy import Policy
 
-        Policy.from_file(policy)
+        Policy.find(policy)
     settings = environment(unvetted, trust, policy)
     if not sys.executable:
         complain("this Python does not know its own path, so it cannot start a program")

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from safeload.cli import outfile
+from safeload.cli import accepted, outputs
 from safeload.cli.certifier import Certifier, certifying
-from safeload.cli.ending import write_out
+from safeload.cli.coloring import color_option, is_terminal
+from safeload.cli.configured import Scanning
 from safeload.cli.progress import progress
 from safeload.findings import Verdict
 from safeload.inputs.walk import Target, walk
@@ -30,10 +31,12 @@ Examples:
   safeload scan model.pt
   safeload scan models/ --jobs 4 --timeout 60
   safeload scan models/ --format json -o report.json
+  safeload scan models/ --format sarif -o a.sarif --format html -o a.html
   safeload scan downloads/ --fail-on dangerous
   safeload scan big.ckpt --limit opcodes=500m
   curl -s URL | safeload scan -
   safeload scan model.pt --attest model.attest.json
+  safeload scan models/ --policy team.toml --baseline baseline.toml
 
 \b
 Verdicts:
@@ -45,17 +48,38 @@ Verdicts:
 """
 
 
-def _seconds(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+def positive_seconds(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    """A number of seconds, as an option's callback."""
     if value is not None and not (value > 0 and math.isfinite(value)):
         raise click.BadParameter("it takes a number of seconds above 0", context, option)
     return value
 
 
-@click.command(epilog=EXAMPLES, no_args_is_help=False)
+class Scan(outputs.InOrder, Scanning):
+    """The command: options of a project's configuration, and reports that go where the command line says."""
+
+
+@click.command(cls=Scan, epilog=EXAMPLES, no_args_is_help=False)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.UNPROCESSED)
-@click.option("--format", "form", type=click.Choice([f.name for f in FORMATS]), default="text", help="Report format.")
-@click.option("-o", "--output", metavar="FILE", help="Write the report to FILE instead of standard output.")
-@click.option("--policy", "policy_file", metavar="FILE", help="A policy pack on top of the rules of safeload.")
+@click.option(
+    "--format",
+    "forms",
+    type=click.Choice([f.name for f in FORMATS]),
+    multiple=True,
+    help="Report format; repeat it, each with its own -o, for several reports.  [default: text]",
+)
+@click.option(
+    "-o",
+    "--output",
+    "files",
+    metavar="FILE",
+    multiple=True,
+    help="Write the report to FILE instead of standard output.",
+)
+@click.option(
+    "--policy", "policy_file", metavar="NAME|FILE", help="weights-only, standard, strict, or a policy pack of your own."
+)
+@click.option("--baseline", metavar="FILE", help="Known findings that do not count; see `safeload baseline`.")
 @click.option(
     "--fail-on",
     type=click.Choice(["unvetted", "dangerous"]),
@@ -71,21 +95,22 @@ def _seconds(context: click.Context, option: click.Parameter, value: float | Non
     "0 stands for the number of processors.",
 )
 @click.option(
-    "--timeout", type=float, callback=_seconds, metavar="S", help="Seconds for one file, then it is unjudged."
+    "--timeout", type=float, callback=positive_seconds, metavar="S", help="Seconds for one file, then it is unjudged."
 )
 @click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE", help="Raise or lower a limit, as opcodes=500m.")
 @click.option("--attest", metavar="OUT", help="Write a certificate of a clean verdict to OUT; PATH is one file then.")
 @click.option("--full-hash", is_flag=True, help="With --attest: put the sha256 of the whole file into the certificate.")
 @click.option("-q", "--quiet", is_flag=True, help="The summary alone, and nothing when all is clean.")
 @click.option("-v", "--verbose", is_flag=True, help="Clean and skipped files too, and every finding.")
-@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colors in text.")
+@color_option
 @click.pass_context
 def scan(
     context: click.Context,
     paths: tuple[str, ...],
-    form: str,
-    output: str | None,
+    forms: tuple[str, ...],
+    files: tuple[str, ...],
     policy_file: str | None,
+    baseline: str | None,
     fail_on: str,
     allow_empty: bool,
     jobs: int | None,
@@ -104,30 +129,30 @@ def scan(
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose exclude each other", context)
     start = time.perf_counter()
+    reporting = outputs.paired(context, forms, files)
     settings = Settings(_policy(policy_file), policy_file, Limits.parse(limits))
+    terms = accepted.terms(settings.policy, baseline, paths, fail_on)
     targets = tuple(walk(paths))
-    to_file = None if output in {None, "-"} else output
-    if to_file is not None:
-        outfile.check(to_file, tuple(target.path for target in targets))
+    written = outputs.check(reporting, tuple(target.path for target in targets))
     certifier = None
     if attest is not None or full_hash:
-        certifier = certifying(attest, targets, to_file, full_hash=full_hash, pooled=bool(jobs is not None or timeout))
-    with progress(len(targets), show=not quiet and _is_terminal(sys.stderr)) as step:
+        certifier = certifying(attest, targets, written, full_hash=full_hash, pooled=bool(jobs is not None or timeout))
+    with progress(len(targets), show=not quiet and is_terminal(sys.stderr)) as step:
         reports = []
-        for report in _judged(targets, settings, jobs, timeout, certifier):
+        for report in judged(targets, settings, jobs, timeout, certifier):
             reports.append(report)
             step()
-    outcome = Outcome(tuple(reports), settings.policy.digest, time.perf_counter() - start, allow_empty)
-    style = Style(color=_colors(color, to_file), verbose=verbose, quiet=quiet)
-    text = next(f for f in FORMATS if f.name == form).render(outcome, style)
-    if to_file is None:
-        write_out(text, color=style.color)
-    else:
-        outfile.write(to_file, text)
-    code = exit_code(outcome.verdict, fail_on)
+    found = accepted.applied(reports, terms)
+    seconds = time.perf_counter() - start
+    rules = outputs.explanations(reporting)
+    details = outputs.detailed(reporting, found.reports, settings)
+    outcome = Outcome(found.reports, settings.policy.digest, seconds, allow_empty, details, rules, os.getcwd())
+    outputs.deliver(reporting, outcome, Style(verbose=verbose, quiet=quiet), color)
+    accepted.explain(found, terms, quiet=quiet)
+    code = exit_code(accepted.ending(found, terms, allow_empty=allow_empty), fail_on)
     if certifier is not None:
         code = certifier.settle(code)
-    context.exit(code)
+    context.exit(accepted.code_with(found, code))
 
 
 def exit_code(verdict: Verdict, fail_on: str) -> int:
@@ -140,15 +165,15 @@ def exit_code(verdict: Verdict, fail_on: str) -> int:
 def _policy(policy_file: str | None) -> Policy:
     from safeload.policy import Policy
 
-    return Policy.default() if policy_file is None else Policy.from_file(policy_file)
+    return Policy.find(policy_file)
 
 
-def _judged(
+def judged(
     targets: tuple[Target, ...],
     settings: Settings,
     jobs: int | None,
     timeout: float | None,
-    certifier: Certifier | None,
+    certifier: Certifier | None = None,
 ) -> Iterator[Report]:
     """The reports, in the order of the targets."""
     if certifier is not None:
@@ -168,18 +193,3 @@ def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _is_terminal(stream: object) -> bool:
-    return bool(stream is not None and getattr(stream, "isatty", lambda: False)())
-
-
-def _colors(choice: str, to_file: str | None) -> bool:
-    """Whether the text has colors: what was asked for, then NO_COLOR, then FORCE_COLOR, then the terminal."""
-    if choice != "auto":
-        return choice == "always"
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR", "0") not in {"", "0", "false"}:
-        return True
-    return to_file is None and _is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb"

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from safeload.cli.configured import Configured
 from safeload.cli.convert import refusal_code, with_report
 from safeload.cli.converted import verified_text
 from safeload.cli.ending import need, refuse, write_out
@@ -28,7 +29,7 @@ Exit codes:
 """
 
 
-@click.command(epilog=EXAMPLES, no_args_is_help=False)
+@click.command(cls=Configured, epilog=EXAMPLES, no_args_is_help=False)
 @click.argument("src", type=click.UNPROCESSED)
 @click.argument("dst", type=click.UNPROCESSED)
 @click.option("--policy", "policy_file", metavar="FILE", help="The policy pack that the conversion was given.")
@@ -49,7 +50,7 @@ def verify(
     if policy_file is not None:
         from safeload.policy import Policy
 
-        options["policy"] = Policy.from_file(policy_file)
+        options["policy"] = Policy.find(policy_file)
     show = not quiet and bool(sys.stderr is not None and sys.stderr.isatty())
     try:
         with transfer(show=show) as progress:

@@ -26,11 +26,13 @@ _begun: list[Any] = []
 
 def environment(unvetted: str, trust: tuple[str, ...], policy: str | None) -> dict[str, str]:
     """The environment of a guarded program: this one's, with the settings and the folder of the startup file."""
+    from safeload.policy import NAMES
+
     made = dict(os.environ)
     settings = {
         "unvetted": unvetted,
         "trust": list(trust),
-        "policy": None if policy is None else os.path.abspath(policy),
+        "policy": policy if policy is None or policy in NAMES else os.path.abspath(policy),
     }
     made[VARIABLE] = json.dumps(settings)
     rest = made.get("PYTHONPATH")

@@ -12,37 +12,57 @@ from collections.abc import Iterable
 from safeload.errors import UnsafeCheckpoint, UsageError
 from safeload.findings import Finding, Verdict
 from safeload.loading.trust import Trust
-from safeload.report import Report
+from safeload.policy import Policy
+from safeload.policy.accepting import NAMED
+from safeload.report import Report, remarks
 
 UNVETTED = ("refuse", "record")
 """What a caller may say of classes outside the table."""
 
-_NAMED = frozenset({"known-class", "unknown-global"})
 _LIMITS = frozenset({"limit-reached", "tensor-expansion", "zip-limit"})
 _SHOWN = 8
 
 
-def admit(report: Report, *, unvetted: str, trust: Trust, narrowed: bool) -> None:
+def admit(report: Report, *, unvetted: str, trust: Trust, narrowed: bool, policy: Policy) -> None:
     """Return when the judged file may be built, raise UnsafeCheckpoint otherwise.
 
-    `narrowed` says that weights_only=True shortened the table, for the message.
+    `narrowed` says that weights_only=True shortened the table, for the message. `policy` is what judged the file: what
+    it calls record-safe is admitted as a record, and a strict one admits no remark.
     """
     if unvetted not in UNVETTED:
         raise UsageError(f"unvetted must be 'refuse' or 'record', not {unvetted!r}")
+    if policy.strict:
+        _strict(report, narrowed=narrowed, excused=unvetted == "record" or trust.given)
+        return
     if report.verdict is Verdict.CLEAN:
         return
     if report.verdict is Verdict.UNVETTED:
         if unvetted == "record":
             return
-        if report.omitted == 0 and all(_covered(f, trust) for f in report.findings):
+        if report.omitted == 0 and all(_covered(f, trust, policy) for f in report.findings):
             return
     raise UnsafeCheckpoint(message(report, narrowed=narrowed), report=report)
 
 
-def _covered(finding: Finding, trust: Trust) -> bool:
+def _strict(report: Report, *, narrowed: bool, excused: bool) -> None:
+    """As `admit`, by the policy "strict". Raises UsageError where the caller accepts what it never does."""
+    if excused:
+        raise UsageError("the policy 'strict' admits no records: leave out unvetted='record' and trust")
+    if report.verdict is not Verdict.CLEAN:
+        raise UnsafeCheckpoint(message(report, narrowed=narrowed), report=report)
+    found = remarks(report)
+    if found:
+        lines = [f"{_text(report.path)} was not loaded: it is clean, and the policy 'strict' admits no remark"]
+        lines += [f"  {_one(finding)}" for finding in found[:_SHOWN]]
+        raise UnsafeCheckpoint("\n".join(lines), report=report)
+
+
+def _covered(finding: Finding, trust: Trust, policy: Policy) -> bool:
     if finding.verdict is Verdict.CLEAN:
         return True
-    return finding.rule in _NAMED and finding.name is not None and trust.covers(finding.name)
+    if finding.rule not in NAMED or finding.name is None:
+        return False
+    return trust.covers(finding.name) or policy.record_safe(finding.name) is not None
 
 
 def message(report: Report, *, narrowed: bool = False) -> str:
@@ -75,7 +95,7 @@ def _ways(report: Report, listed: list[Finding], narrowed: bool) -> Iterable[str
         if narrowed:
             yield "leave out weights_only=True: the whole vetted table (numpy, dates...) runs nothing either"
         yield "unvetted='record' gives you everything in it, with inert records in place of those classes"
-        names = sorted({f.name for f in listed if f.name and f.rule in _NAMED})
+        names = sorted({f.name for f in listed if f.name and f.rule in NAMED})
         if names and len(names) <= _SHOWN:
             shown = ", ".join(f"'{_text(name)}'" for name in names)
             yield f"trust=[{shown}] rebuilds those classes, if you know and import them yourself"

@@ -37,8 +37,7 @@ class Terms(NamedTuple):
 
     def rules(self) -> Policy:
         """The policy that these terms mean. Reads the pack when one is named by its path."""
-        given = self.policy
-        policy = given if isinstance(given, Policy) else Policy.default() if given is None else Policy.from_file(given)
+        policy = Policy.find(self.policy)
         return policy.weights_only() if self.weights_only else policy
 
 
@@ -90,7 +89,7 @@ def judge(
                 "would hand it to torch.jit.load. Call that yourself if you trust its author",
                 report=scan.report,
             )
-        admit(scan.report, unvetted=terms.unvetted, trust=trust, narrowed=terms.weights_only)
+        admit(scan.report, unvetted=terms.unvetted, trust=trust, narrowed=terms.weights_only, policy=rules)
     except MemoryError:
         # What filled the memory goes with this error: only then is there room to raise another.
         pass

@@ -65,7 +65,8 @@ def load(
                    of it; False: they are read into memory
     unvetted       "refuse" raises for classes outside the table; "record" gives inert safeload.Record objects for them
     trust          classes (or their dotted names) that may be rebuilt by `object.__new__` and their saved attributes
-    policy         a Policy, or the path of a rule pack that tightens the default one
+    policy         a Policy, the name of one ("weights-only", "strict"), or the path of a rule pack that tightens the
+                   default one and may name classes whose records are accepted (see docs/policy.md)
     engine         "torch" lets torch.load(weights_only=True) build the objects, from the judged bytes, as a second gate
     attestation    a certificate of `safeload scan --attest` (path, bytes, file object or parsed Statement) that has to
                    hold for the very bytes that are loaded; a further condition, beside the judging and never instead

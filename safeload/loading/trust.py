@@ -49,6 +49,7 @@ class Trust:
 
     def __init__(self, trust: Iterable[type | str] | type | str = (), policy: Policy | None = None) -> None:
         given = (trust,) if isinstance(trust, str | type) else tuple(trust)
+        self.given = bool(given)
         policy = policy or Policy.default()
         self._classes: dict[torch_nn.Name, type] = {}
         self._functions: Mapping[torch_nn.Name, Any] = {}

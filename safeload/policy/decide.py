@@ -8,7 +8,7 @@ Exact lookups in frozen tables, nothing else: no import, no pattern, no call. Th
     4. dangerous in any module
 
 A pack of a user can make names dangerous, explain names and narrow the vetted table. It never adds to that table and
-never lowers a verdict.
+never lowers a verdict: what it calls record-safe counts for exit codes and loads only.
 """
 
 from __future__ import annotations
@@ -20,12 +20,22 @@ from os import PathLike
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from safeload.errors import UsageError, input_error
+from safeload.errors import UsageError
 from safeload.findings import Severity, Verdict
-from safeload.policy.rules import WHOLE, DangerousRule, KnownRule, NarrowRule, Rules, VettedRule, digest_of, places
+from safeload.policy.rules import (
+    WHOLE,
+    DangerousRule,
+    KnownRule,
+    NarrowRule,
+    RecordSafeRule,
+    Rules,
+    VettedRule,
+    digest_of,
+    places,
+)
 
-_PACK_BYTES = 4 << 20
-"""A pack of a thousand entries has 200 kB; far more is a wrong file."""
+NAMES = ("weights-only", "standard", "strict")
+"""Policies by name: torch's own list, the whole table, and the whole table with nothing excused."""
 
 _REMEMBERED = 4096
 """Decisions kept. Names come from untrusted files: an unbounded cache would be theirs to fill."""
@@ -116,21 +126,24 @@ def _tables(rules: Rules) -> _Tables:
     )
 
 
-_NARROWED: dict[str, Policy] = {}
-"""digest -> its weights_only policy: one for each pack a process uses."""
+_NARROWED: dict[tuple[str, tuple[RecordSafeRule, ...], bool], Policy] = {}
+"""What makes a policy -> its weights_only policy: one for each pack a process uses."""
 
 
 class Policy:
-    """The reviewed rules, ready to be asked. Make one with `default`, `from_rules` or `from_file`.
+    """The reviewed rules, ready to be asked. Make one with `default`, `named`, `from_file`, `find` or `from_rules`.
 
     digest   sha256 of the rules' content: two reports with one digest were judged by one policy
+    strict   nothing is accepted but a clean file without remarks: no record, no baseline. Changes no verdict
     """
 
-    __slots__ = ("_lookup", "_seen", "digest", "rules")
+    __slots__ = ("_lookup", "_record_safe", "_seen", "digest", "rules", "strict")
 
-    def __init__(self, rules: Rules, digest: str) -> None:
+    def __init__(self, rules: Rules, digest: str, *, strict: bool = False) -> None:
         self.rules: Final = rules
         self.digest: Final = digest
+        self.strict: Final = strict
+        self._record_safe: Final = {place: rule for rule in rules.record_safe for place in places(rule)}
         self._lookup: Final = _tables(rules)
         self._seen: Final[dict[tuple[str, str], Decision]] = {}
 
@@ -150,33 +163,39 @@ class Policy:
 
         Raises InputError when it cannot be read, UsageError ("file:line: ...") when it is no pack.
         """
-        from pathlib import Path
-
         from safeload.policy import packs
 
-        where = Path(path)
-        try:
-            with where.open("rb") as file:
-                raw = file.read(_PACK_BYTES + 1)
-        except OSError as error:
-            raise input_error(error, path) from error
-        if len(raw) > _PACK_BYTES:
-            raise UsageError(f"{where}:1: a pack has at most {_PACK_BYTES >> 20} MiB")
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            line = raw.count(b"\n", 0, error.start) + 1
-            raise UsageError(f"{where}:{line}: a pack is UTF-8 text") from None
-        pack = packs.parse(text, str(where), pack=True)
-        return cls.default().tightened(pack, str(where), packs.header_lines(text))
+        return cls.default().tightened(*packs.read_pack(path))
+
+    @classmethod
+    def named(cls, name: str) -> Policy:
+        """A policy of safeload by its name, one of NAMES: see docs/policy.md. Raises UsageError for another name."""
+        if name not in NAMES:
+            raise UsageError(f"there is no policy {name!r}; the policies are {', '.join(NAMES)}, or a file")
+        default = cls.default()
+        if name == "weights-only":
+            return default.weights_only()
+        return cls(default.rules, default.digest, strict=True) if name == "strict" else default
+
+    @classmethod
+    def find(cls, given: Policy | str | PathLike[str] | None) -> Policy:
+        """The policy that `given` means: itself, one of NAMES, the path of a pack; None for the default one.
+
+        A pack whose path is one of NAMES is named as "./strict". Raises what `from_file` raises.
+        """
+        if given is None or isinstance(given, Policy):
+            return given or cls.default()
+        return cls.named(given) if isinstance(given, str) and given in NAMES else cls.from_file(given)
 
     def weights_only(self) -> Policy:
         """This policy with only those vetted names that torch's own weights_only list admits."""
-        found = _NARROWED.get(self.digest)
+        key = (self.digest, self.rules.record_safe, self.strict)
+        found = _NARROWED.get(key)
         if found is None:
             # Names capped at unvetted stay: they are no admission, and without them their other rule would apply.
             vetted = tuple(rule for rule in self.rules.vetted if rule.weights_only or rule.verdict != "clean")
-            found = _NARROWED[self.digest] = Policy.from_rules(self.rules._replace(vetted=vetted))
+            rules = self.rules._replace(vetted=vetted)
+            found = _NARROWED[key] = Policy(rules, digest_of(rules), strict=self.strict)
         return found
 
     def tightened(self, pack: Rules, label: str, lines: Mapping[str, Sequence[int]] = MappingProxyType({})) -> Policy:
@@ -188,7 +207,9 @@ class Policy:
             raise UsageError(f"{label}: a pack cannot vet names, only narrow the table")
         beside = _tables(pack)
         for index, rule in enumerate(pack.known):
-            self._refuse_lowering(rule, beside, _at(label, lines, "known", index))
+            self._refuse_lowering(rule, beside, _at(label, lines, "known", index), "known")
+        for index, safe in enumerate(pack.record_safe):
+            self._refuse_lowering(safe, beside, _at(label, lines, "record_safe", index), "record_safe")
         for index, entry in enumerate(pack.narrow):
             self._refuse_idle(entry, _at(label, lines, "narrow", index))
         # SECURITY: a name that a pack calls dangerous leaves the vetted table, where it would otherwise come first.
@@ -199,18 +220,18 @@ class Policy:
             self.rules.dangerous + pack.dangerous,
             # First entry wins: what the user knows of a name goes before what we know of it.
             pack.known + self.rules.known,
+            record_safe=self.rules.record_safe + pack.record_safe,
         )
-        return Policy.from_rules(rules)
+        return Policy(rules, digest_of(rules), strict=self.strict)
 
-    def _refuse_lowering(self, rule: KnownRule, beside: _Tables, label: str) -> None:
+    def _refuse_lowering(self, rule: KnownRule | RecordSafeRule, beside: _Tables, label: str, kind: str) -> None:
         for module, name in places(rule):
             hit = self._lookup.dangerous.get((module, name)) or beside.dangerous.get((module, name))
-            if hit is None and name != WHOLE:
+            if hit is None and (name != WHOLE or kind == "record_safe"):
                 hit = _spread(self._lookup, module, name) or _spread(beside, module, name)
             if hit is not None:
-                raise UsageError(
-                    f"{label}: [[known]] {module}.{name} is dangerous ({hit.family}); a pack cannot lower a verdict"
-                )
+                cannot = "a pack cannot lower a verdict" if kind == "known" else "it cannot be record-safe"
+                raise UsageError(f"{label}: [[{kind}]] {module}.{name} is dangerous ({hit.family}); {cannot}")
 
     def _refuse_idle(self, entry: NarrowRule, label: str) -> None:
         for module, name in places(entry):
@@ -225,6 +246,20 @@ class Policy:
             if len(self._seen) >= _REMEMBERED:
                 self._seen.clear()
             found = self._seen[key] = self._decide(key)
+        return found
+
+    def record_safe(self, name: str) -> RecordSafeRule | None:
+        """The entry that makes inert records of `name` acceptable; `name` is dotted, as `Finding.name` has it.
+
+        None for what is dangerous or vetted, whatever a pack says, and for every name where the policy is strict.
+        """
+        module, _, last = name.rpartition(".")
+        if self.strict or not module or self.decide(module, last).kind not in (Kind.KNOWN, Kind.UNKNOWN):
+            return None
+        found = self._record_safe.get((module, last))
+        if found is None:
+            wide = (self._record_safe.get((prefix, WHOLE)) for prefix in _prefixes(module))
+            found = next((rule for rule in wide if rule is not None), None)
         return found
 
     def _decide(self, key: tuple[str, str]) -> Decision:

@@ -6,16 +6,31 @@ Knows the schema and nothing of precedence (that is `decide.py`); imports nothin
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from safeload.configuration import header_lines, text_of, toml_of
 from safeload.errors import UsageError
 from safeload.findings import Severity, Verdict
-from safeload.policy.rules import WHOLE, DangerousRule, KnownRule, NarrowRule, Rules, VettedRule, places
+from safeload.policy.rules import (
+    WHOLE,
+    DangerousRule,
+    KnownRule,
+    NarrowRule,
+    RecordSafeRule,
+    Rules,
+    VettedRule,
+    places,
+)
 
-_HEADER = re.compile(r"^\s*\[\[\s*([A-Za-z0-9_-]+)\s*\]\]")
-_AT_LINE = re.compile(r"at line (\d+)")
+PACK_BYTES = 4 << 20
+"""A pack of a thousand entries has 200 kB; far more is a wrong file."""
+
+NAME_LENGTH = 119
+"""Findings cut longer names, and what was cut must not pass for a name of a pack."""
+
 _RULE_ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _SHAPE_ID = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
@@ -25,6 +40,7 @@ _KEYS = {
     "dangerous": _PLACE | {"family", "severity", "reason", "reference"},
     "known": _PLACE | {"library", "what", "severity"},
     "narrow": _PLACE | {"reason"},
+    "record_safe": _PLACE | {"reason", "reference"},
 }
 
 
@@ -150,14 +166,12 @@ def _narrow(entry: _Entry) -> NarrowRule:
     return NarrowRule(*entry.place(whole=True, anywhere=False))
 
 
-def header_lines(text: str) -> dict[str, list[int]]:
-    """The line of each `[[kind]]` header, in order. TOML values keep no line of their own."""
-    found: dict[str, list[int]] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        match = _HEADER.match(line)
-        if match:
-            found.setdefault(match[1], []).append(number)
-    return found
+def _record_safe(entry: _Entry) -> RecordSafeRule:
+    rule = RecordSafeRule(*entry.place(whole=True, anywhere=False), entry.text("reason"), entry.text("reference", ""))
+    for place in places(rule):
+        if len(ascii(".".join(place))) - 2 > NAME_LENGTH:
+            raise entry.error(f"a name has at most {NAME_LENGTH} characters here")
+    return rule
 
 
 def parse(text: str, label: str, *, pack: bool = False) -> Rules:
@@ -165,15 +179,9 @@ def parse(text: str, label: str, *, pack: bool = False) -> Rules:
 
     Raises UsageError with "label:line: what is wrong".
     """
-    import tomllib
-
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = _AT_LINE.search(str(error))
-        raise UsageError(f"{label}:{line[1] if line else 1}: {error}") from None
+    content = toml_of(text, label)
     lines = header_lines(text)
-    allowed = ("dangerous", "known", "narrow") if pack else ("vetted", "dangerous", "known")
+    allowed = ("dangerous", "known", "narrow", "record_safe") if pack else ("vetted", "dangerous", "known")
     found: dict[str, list[_Entry]] = {kind: [] for kind in _KEYS}
     for kind, tables in content.items():
         at = lines.get(kind, [1])
@@ -190,7 +198,18 @@ def parse(text: str, label: str, *, pack: bool = False) -> Rules:
         tuple(map(_dangerous, found["dangerous"])),
         tuple(map(_known, found["known"])),
         tuple(map(_narrow, found["narrow"])),
+        tuple(map(_record_safe, found["record_safe"])),
     )
+
+
+def read_pack(path: str | os.PathLike[str]) -> tuple[Rules, str, dict[str, list[int]]]:
+    """The pack at `path`, its name in errors, and the lines of its entries.
+
+    Raises InputError when it cannot be read, UsageError ("file:line: ...") when it is no pack.
+    """
+    label = os.fspath(path)
+    text = text_of(label, "a pack", PACK_BYTES)
+    return parse(text, label, pack=True), label, header_lines(text)
 
 
 def contradictions(rules: Rules) -> list[str]:

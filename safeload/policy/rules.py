@@ -57,6 +57,15 @@ class NarrowRule(NamedTuple):
     names: tuple[str, ...]
 
 
+class RecordSafeRule(NamedTuple):
+    """Names whose inert records are acceptable to a team: for exit codes and loads, never for a verdict."""
+
+    modules: tuple[str, ...]
+    names: tuple[str, ...]
+    reason: str
+    reference: str = ""
+
+
 class Rules(NamedTuple):
     """Everything that was read from one or more files, in order."""
 
@@ -64,9 +73,10 @@ class Rules(NamedTuple):
     dangerous: tuple[DangerousRule, ...] = ()
     known: tuple[KnownRule, ...] = ()
     narrow: tuple[NarrowRule, ...] = ()
+    record_safe: tuple[RecordSafeRule, ...] = ()
 
 
-def places(rule: VettedRule | DangerousRule | KnownRule | NarrowRule) -> Iterator[tuple[str, str]]:
+def places(rule: VettedRule | DangerousRule | KnownRule | NarrowRule | RecordSafeRule) -> Iterator[tuple[str, str]]:
     """Every (module, name) of the entry."""
     for module in rule.modules:
         for name in rule.names:
@@ -74,7 +84,10 @@ def places(rule: VettedRule | DangerousRule | KnownRule | NarrowRule) -> Iterato
 
 
 def digest_of(rules: Rules) -> str:
-    """sha256 over the content of `rules`, one line a name, sorted: independent of files, order and grouping."""
+    """sha256 over the content of `rules`, one line a name, sorted: independent of files, order and grouping.
+
+    What is record-safe does not count: it changes no verdict.
+    """
     import hashlib
     import json
 

@@ -13,6 +13,10 @@ Two rules:
          Everything else becomes an escape: controls, bidirectional marks, what is invisible or combines, right-to-left
          letters (they reorder what stands beside them), symbols and spaces beyond ASCII, bytes that are not UTF-8.
 
+Build servers take commands out of whatever a step prints: GitHub's runner obeys `##[name]text` anywhere in a line,
+Azure Pipelines `##vso[name]text`. Both rules break such a mark up, as \x23. (`::name::text` counts at the start of a
+line only, where no untrusted text stands.)
+
 Names with anything but plain characters are quoted as a POSIX shell quotes them ($'...' when there are escapes), so a
 name cannot pass for the text around it, and can be copied into a command. Prints nothing.
 """
@@ -22,6 +26,7 @@ from __future__ import annotations
 import os
 import re
 
+_SERVER_COMMAND = re.compile(r"(?<=#)#(?=\[|vso\[)", re.IGNORECASE)
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # A word: letters, and the marks and format characters that would join them.
 _WORD = r"[^\W\d_]+"
@@ -38,7 +43,18 @@ _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 
 def exact(text: str) -> str:
     """`text` with everything but printable ASCII as escapes."""
-    return text if text.isascii() and text.isprintable() else "".join(map(_exact_char, text))
+    shown = text if text.isascii() and text.isprintable() else "".join(map(_exact_char, text))
+    return _SERVER_COMMAND.sub(r"\\x23", shown) if "##" in shown else shown
+
+
+def in_json(text: str) -> str:
+    """A JSON document of ASCII with escapes for the rest of what `exact` escapes: inside its strings, nowhere else."""
+    return _SERVER_COMMAND.sub(r"\\u0023", text.replace("\x7f", "\\u007f"))
+
+
+def bare(text: str) -> str:
+    """A file name by the `path` rule without quotes: for reports that mark off what is untrusted in their own way."""
+    return "".join(char if keep else _path_char(char) for char, keep in zip(text, _kept(text), strict=True))
 
 
 def name(text: str) -> str:
@@ -70,9 +86,11 @@ def argument(text: str, *, windows: bool = os.name == "nt") -> str:
 
 def _kept(text: str) -> list[bool]:
     """For each character of a file name, whether it is shown as it is."""
-    if text.isascii():
-        return [char.isprintable() for char in text]
     kept = [char.isascii() and char.isprintable() for char in text]
+    for mark in _SERVER_COMMAND.finditer(text):
+        kept[mark.start()] = False
+    if text.isascii():
+        return kept
     for word in re.finditer(_WORD, text):
         if not word[0].isascii() and _readable(word[0]):
             kept[word.start() : word.end()] = [True] * len(word[0])
@@ -119,9 +137,7 @@ def _quoted_char(char: str) -> str:
 def _path_char(char: str) -> str:
     """A character of a file name as an escape; what Python keeps as a lone surrogate is the byte it stands for."""
     code = ord(char)
-    return (
-        f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else _exact_char(char) if code < 0x80 else _escape(code)
-    )
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else _NAMED.get(char) or _escape(code)
 
 
 def _escape(code: int) -> str:

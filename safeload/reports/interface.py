@@ -6,24 +6,44 @@ and evidence are untrusted; a format for people sends every one of them through 
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
+from safeload.detail import Detail
 from safeload.findings import Verdict
 from safeload.report import Report, verdict_of
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 class Outcome(NamedTuple):
-    """What one scan ended with. `seconds` is its wall time; `allow_empty` makes a scan of nothing clean."""
+    """What one scan ended with.
+
+    seconds      its wall time
+    allow_empty  a scan of nothing is clean
+    details      what a report for people shows beyond findings, by `Report.path`
+    rules        what each rule id means, its paragraphs as lines, for formats that explain the rules they name
+    folder       where it was started: absolute paths inside it are shown from there, where a format wants relative ones
+    """
 
     reports: tuple[Report, ...]
     policy_digest: str
     seconds: float = 0.0
     allow_empty: bool = False
+    details: Mapping[str, Detail] = _NOTHING
+    rules: Mapping[str, str] = _NOTHING
+    folder: str = ""
 
     @property
     def verdict(self) -> Verdict:
         """The whole verdict."""
         return verdict_of(self.reports, allow_empty=self.allow_empty)
+
+    @property
+    def unscanned(self) -> bool:
+        """Whether it is unjudged because there was nothing to judge, so that no file of it says so."""
+        return self.verdict == Verdict.UNJUDGED and all(r.verdict == Verdict.SKIPPED for r in self.reports)
 
 
 class Style(NamedTuple):

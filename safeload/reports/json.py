@@ -1,8 +1,12 @@
-"""`--format json`: the document of `safeload.report`, for programs. Pure ASCII, without control characters."""
+"""`--format json`: the document of `safeload.report`, for programs.
+
+Pure ASCII, without control characters, and without what a build server would take for a command (see `escape.py`).
+"""
 
 from __future__ import annotations
 
 from safeload.report import dumps
+from safeload.reports import escape
 from safeload.reports.interface import Outcome, Style
 
 
@@ -14,5 +18,4 @@ class Json:
     def render(self, outcome: Outcome, style: Style) -> str:
         """The document; the style changes nothing."""
         text = dumps(outcome.reports, outcome.policy_digest, allow_empty=outcome.allow_empty)
-        # The one control character that JSON leaves as it is. It can stand inside strings only.
-        return text.replace("\x7f", "\\u007f")
+        return escape.in_json(text)

@@ -13,18 +13,15 @@ Everything that comes from a file goes through `escape.py`. Computes no verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from safeload.findings import Finding, Verdict
-from safeload.report import Report, summary_fields
-from safeload.reports import escape
+from safeload.report import Report
+from safeload.reports import escape, phrases
 from safeload.reports.interface import Outcome, Style
 
-# Findings of one rule shown in full before the rest is counted, and how many of the rest are named.
+# Findings of one rule shown in full before the rest is counted.
 SHOWN = 3
-NAMED = 5
-# Longer evidence is cut for the eye; the JSON report has all that was kept.
-EVIDENCE = 240
 
 _COLORS = {
     Verdict.DANGEROUS: "1;31",
@@ -32,12 +29,6 @@ _COLORS = {
     Verdict.UNVETTED: "1;33",
     Verdict.CLEAN: "32",
     Verdict.SKIPPED: "2",
-}
-_NEXT = {
-    Verdict.DANGEROUS: "Do not load the dangerous files.",
-    Verdict.UNJUDGED: "What could not be judged may hold anything: do not load it as it is.",
-    Verdict.UNVETTED: "Load the unvetted files only if you trust the code they name.",
-    Verdict.CLEAN: "All that they would do is in the vetted table.",
 }
 
 
@@ -103,59 +94,20 @@ def _group(findings: list[Finding], report: Report, style: Style) -> Iterator[st
         follower = shown[at + 1] if at + 1 < len(shown) else None
         yield f"  {_paint(escape.exact(finding.rule), '1', style)}: {escape.exact(finding.message)}"
         if finding.evidence:
-            yield f"    {_paint('what ', '2', style)}  {_cut(escape.exact(finding.evidence))}"
-        where = _where(finding, report)
+            yield f"    {_paint('what ', '2', style)}  {phrases.cut(escape.exact(finding.evidence))}"
+        where = phrases.where(finding, report)
         if where:
             yield f"    {_paint('where', '2', style)}  {where}"
+        if finding.accepted:
+            yield f"    {_paint('pass ', '2', style)}  {escape.exact(finding.accepted)}"
         if finding.remedy and (follower is None or follower.remedy != finding.remedy):
             yield f"    {_paint('do   ', '2', style)}  {escape.exact(finding.remedy)}"
     rest = findings[len(shown) :]
     if rest:
-        yield f"  and {len(rest)} more of {escape.exact(rest[0].rule)}{_names(rest)}"
-
-
-def _names(findings: Iterable[Finding]) -> str:
-    """The globals that findings are about, the first few."""
-    names = list(dict.fromkeys(finding.name for finding in findings if finding.name))
-    if not names:
-        return ""
-    more = ", ..." if len(names) > NAMED else ""
-    return f" ({', '.join(escape.name(name) for name in names[:NAMED])}{more})"
-
-
-def _where(finding: Finding, report: Report) -> str:
-    """Member and byte offset."""
-    parts = [escape.name(finding.member)] if finding.member else []
-    if finding.offset is not None:
-        parts.append(f"at {finding.offset:#x} (byte {finding.offset})")
-    if parts and finding.stream is not None and report.streams > 1:
-        parts.append(f"in pickle {finding.stream + 1} of {report.streams}")
-    return " ".join(parts)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= EVIDENCE else f"{text[:EVIDENCE]}... ({len(text) - EVIDENCE} characters more)"
+        yield f"  and {len(rest)} more of {escape.exact(rest[0].rule)}{phrases.names(rest)}"
 
 
 def _summary(outcome: Outcome, style: Style) -> str:
     """The last line: verdict, counts, time, next step."""
-    fields = summary_fields(outcome.reports, allow_empty=outcome.allow_empty)
-    order = (Verdict.DANGEROUS, Verdict.UNJUDGED, Verdict.UNVETTED, Verdict.CLEAN, Verdict.SKIPPED)
-    counts = ", ".join(f"{fields[verdict]} {verdict}" for verdict in order if fields[verdict])
-    files = len(outcome.reports)
-    said = f"{files} file{'' if files == 1 else 's'} in {outcome.seconds:.2f} s{f' ({counts})' if counts else ''}"
-    step = _NEXT[outcome.verdict]
-    if fields[Verdict.DANGEROUS] and fields[Verdict.UNJUDGED]:
-        step = "Do not load the dangerous files, nor those that could not be judged."
-    if all(report.verdict == Verdict.SKIPPED for report in outcome.reports):
-        step = _nothing(outcome)
-    return f"{_paint(outcome.verdict.value, _COLORS[outcome.verdict], style)}: {said}. {step}"
-
-
-def _nothing(outcome: Outcome) -> str:
-    """The next step when no file was judged."""
-    if outcome.allow_empty:
-        return "Nothing was judged, as --allow-empty allows."
-    if outcome.reports:
-        return "Nothing was judged: every file was skipped. --verbose says why; --allow-empty accepts it."
-    return "There was nothing to scan. Name files or folders with checkpoints; --allow-empty accepts it."
+    verdict = _paint(outcome.verdict.value, _COLORS[outcome.verdict], style)
+    return f"{verdict}: {phrases.counts(outcome)}. {phrases.next_step(outcome)}"

@@ -22,7 +22,7 @@ Judge = Callable[[Target, "Settings"], Report]
 
 
 class Settings(NamedTuple):
-    """How to judge. `policy_file` is where `policy` was read from, None for the default one."""
+    """How to judge. `policy_file` is where `policy` was read from, or its name; None for the default one."""
 
     policy: Policy
     policy_file: str | None

@@ -32,7 +32,7 @@ def serve(judge: Judge = judge) -> None:
     from safeload.policy import Policy
 
     setup = json.loads(requests.readline())
-    policy = Policy.default() if setup["policy"] is None else Policy.from_file(setup["policy"])
+    policy = Policy.find(setup["policy"])
     settings = Settings(policy, setup["policy"], Limits(**setup["limits"]))
     threading.Thread(target=listen, daemon=True).start()
     # SECURITY: before the first request is read, and after all that this process does of its own has been done.

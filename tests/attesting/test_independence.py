@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from safeload import reading, scan
-from safeload.attesting.certificate import Heard, certificate
+from safeload.attesting.certificate import certificate
 from safeload.attesting.verifier import SHAPES
 from safeload.errors import NotAttested
 from safeload.findings import Verdict
@@ -23,6 +23,7 @@ from safeload.limits import Limits
 from safeload.machine import Call, Global, Program
 from safeload.policy import Policy
 from safeload.scanner import scan_source
+from safeload.streams import Heard
 from safeload.vetted import CONSTRUCTORS
 from samples.assemble import ECHO, name, old_storage, pickle, tensor
 from samples.files_of_torch import legacy, zip_of
@@ -130,7 +131,7 @@ def test_one_bug_in_the_machine_gives_no_trusted_verdict(place: str) -> None:
     data = PLACES[place]
     source = MemorySource(data)
     heard: list[Heard] = []
-    found = scan_source(source, policy=POLICY, limits=Limits(), witness=lambda *s: heard.append(Heard(*s)))
+    found = scan_source(source, policy=POLICY, limits=Limits(), witness=heard.append)
     assert found.report.verdict is Verdict.CLEAN  # the bug
     given = certificate(source, found, heard, POLICY, Limits())
     assert "system" not in json.dumps(given)

@@ -6,6 +6,7 @@ import pytest
 
 from safeload.checks import CHECKS, View
 from safeload.checks.evidence import call_text, describe, global_name, mutation_text
+from safeload.findings import Verdict
 from safeload.limits import Limits
 from safeload.machine import Call, Global, Mutation, Program, run
 from safeload.policy import Policy
@@ -115,6 +116,15 @@ def test_evidence_of_a_cycle_and_of_a_doubling_value_ends() -> None:
     for _ in range(60):
         twice = [twice, twice]
     assert len(describe(twice)) <= 400
+
+
+def test_evidence_of_a_chain_of_calls_ends() -> None:
+    # Each is as long as the file wants, and a finding shows it.
+    name = b"cos\nsystem\n"
+    for chain in (name + b")R" * 20_000, b"N" + b"Q" * 20_000, name + b"Q)R" * 9999):
+        report = scan(chain + b".")
+        assert report.verdict is not Verdict.CLEAN
+        assert max(len(finding.evidence) for finding in report.findings) <= 400
 
 
 def test_names_in_findings_are_short_plain_text() -> None:

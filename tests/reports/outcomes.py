@@ -90,6 +90,54 @@ HOSTILE = (
     Report("модель-模型-é.pt", Verdict.UNVETTED, findings=(NAMES,), policy_digest=DIGEST),
 )
 
+# Text that a format would take for something of its own: a workflow command, markup, a place-holder, a link.
+WICKED_PARTS = (
+    "a\n::error file=x,title=y::owned\r%0A%250A",
+    "##[error]o ##vso[task.x]o ###[x]",
+    "| `b` ``c``",
+    "<script>alert(1)</script> <!-- ",
+    "](javascript:alert(1)) ![](http://x.example/p.png) [t](http://x.example)",
+    "http://x.example www.x.example a@x.example @user #1",
+    "\x00\x07\x1b[2J\x7f\x9b\ufffe\udcff\ud800\u202egpj\u2066\u2028",
+    "]]> &amp; {0} \"q\" 'q' \\ \t, : ${{ x }} $(id)",
+)
+WICKED_TEXT = " ".join(WICKED_PARTS)
+WICKED = Report(
+    f"models/{WICKED_TEXT}.pt",
+    Verdict.DANGEROUS,
+    "torch-zip",
+    4096,
+    SHA,
+    2,
+    9,
+    (
+        Finding(
+            "runs-programs",
+            Verdict.DANGEROUS,
+            Severity.CRITICAL,
+            f"calls {WICKED_TEXT}",
+            f"do not load {WICKED_TEXT}",
+            member=f"archive/{WICKED_TEXT}",
+            offset=31,
+            stream=0,
+            name=f"posix.{WICKED_TEXT}",
+            evidence=f"posix.system('{WICKED_TEXT}')",
+        ),
+        NAMES._replace(name=WICKED_TEXT, accepted=f"baseline: {WICKED_TEXT}"),
+    ),
+    omitted=3,
+    policy_digest=DIGEST,
+)
+WICKED_SKIPPED = Report(f"{WICKED_TEXT}.png", Verdict.SKIPPED, size=1, reason=f"an image {WICKED_TEXT}")
+
+# A file that somebody accepted, one whose findings were not kept, and two findings that only their number tells apart.
+BEFORE = Report(
+    "./old.pt", Verdict.UNVETTED, "pickle", 9, SHA, 1, 2, (NAMES._replace(accepted="baseline: known since May"),)
+)
+LOST = Report("lost.pt", Verdict.DANGEROUS, "pickle", 9, SHA, 1, 2, (NAMES,), omitted=7)
+TWICE = Report("/abs/project/twice #1.pt", Verdict.UNVETTED, "pickle", 9, SHA, 1, 2, (NAMES, NAMES))
+ODD = (BEFORE, LOST, TWICE)
+
 
 def _named(number: int) -> Finding:
     name = f"project.Class{number}"
@@ -118,22 +166,50 @@ VERBOSE = Style(verbose=True)
 COLOR = Style(color=True)
 
 
+RULES = {"runs-programs": "The name starts a program. It is the usual payload.\nReport it: to `whom` it concerns."}
+
+
 def outcome(*reports: Report, allow_empty: bool = False) -> Outcome:
-    return Outcome(reports, DIGEST, 0.25, allow_empty)
+    return Outcome(reports, DIGEST, 0.25, allow_empty, rules=RULES, folder="/abs/project")
+
+
+ALIKE = {
+    "text": "txt",
+    "json": "json",
+    "sarif": "sarif",
+    "junit": "xml",
+    "github": "github",
+    "markdown": "md",
+    "html": "html",
+}
+"""Formats that have a golden file of each outcome below, and the ending of its name. A page has one, for it is long."""
+
+OUTCOMES = {
+    "plain": outcome(*PLAIN),
+    "hostile": outcome(*HOSTILE),
+    "wicked": outcome(WICKED, WICKED_SKIPPED),
+    "odd": outcome(*ODD),
+    "nothing": outcome(),
+}
 
 
 # Golden file -> format, outcome, style.
 CASES: dict[str, tuple[str, Outcome, Style]] = {
-    "scan-plain.txt": ("text", outcome(*PLAIN), Style()),
+    **{
+        f"scan-{name}.{ending}": (form, result, Style())
+        for form, ending in ALIKE.items()
+        for name, result in OUTCOMES.items()
+        if form != "html" or name == "wicked"
+    },
     "scan-verbose.txt": ("text", outcome(*PLAIN), VERBOSE),
     "scan-quiet.txt": ("text", outcome(*PLAIN), QUIET),
     "scan-color.txt": ("text", outcome(*PLAIN), COLOR),
     "scan-clean.txt": ("text", outcome(CLEAN), Style()),
-    "scan-hostile.txt": ("text", outcome(*HOSTILE), Style()),
+    "scan-verbose.md": ("markdown", outcome(*PLAIN, *ODD, *MANY), VERBOSE),
+    "scan-many.md": ("markdown", outcome(*MANY), Style()),
+    "scan-many.github": ("github", outcome(*MANY), Style()),
+    "scan-verbose.github": ("github", outcome(*PLAIN, *ODD), VERBOSE),
     "scan-many.txt": ("text", outcome(*MANY), Style()),
-    "scan-nothing.txt": ("text", outcome(), Style()),
-    "scan-plain.json": ("json", outcome(*PLAIN), Style()),
-    "scan-hostile.json": ("json", outcome(*HOSTILE), COLOR),
 }
 
 

@@ -20,6 +20,8 @@ from safeload.reports import escape
         ("\u202e\u2066\u200b\ufeff", "\\u202e\\u2066\\u200b\\ufeff"),
         ("p\u043esix caf\u00e9", "p\\u043esix caf\\u00e9"),
         ("\udcff\U000e0041", "\\udcff\\U000e0041"),
+        ("##[error]x ##VSO[a.b]x ###[x", "#\\x23[error]x #\\x23VSO[a.b]x ##\\x23[x"),
+        ("# [x] #[x] ## [x] ##vs", "# [x] #[x] ## [x] ##vs"),
     ],
 )
 def test_exact_shows_printable_ascii_alone(text: str, shown: str) -> None:
@@ -68,6 +70,8 @@ def test_letters_of_other_scripts_stay(text: str) -> None:
         "\U0001f600.pt",
         "\x1b[2J",
         "line\nbreak",
+        "a##[error]b.pt",
+        "##vso[task.x]b.pt",
         "\udcff",
     ],
 )
@@ -81,12 +85,21 @@ def test_what_can_be_taken_for_something_else_is_escaped(text: str) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 @pytest.mark.parametrize(
-    "text", ["a b", "it's", "$(id)", "`id`", "a;b", "~", "*", "-rf", "a\\b", "\x1b'\\x", "\udcff1\n"]
+    "text",
+    ["a b", "it's", "##[add-path]x", "###[x", "$(id)", "`id`", "a;b", "~", "*", "-rf", "a\\b", "\x1b'\\x", "\udcff1\n"],
 )
 def test_an_argument_is_one_word_of_a_shell(text: str) -> None:
     shown = escape.argument(text, windows=False)
     told = subprocess.run(["bash", "-c", f"printf %s {shown}"], capture_output=True, check=True)
     assert told.stdout == ("./-rf" if text == "-rf" else text).encode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a b'c", "a b'c"), ("a\n\udcff", "a\\n\\xff"), ("модель ##[x", "модель #\\x23[x"), ("", "")],
+)
+def test_a_bare_name_has_escapes_and_no_quotes(text: str, shown: str) -> None:
+    assert escape.bare(text) == shown
 
 
 def test_quoting() -> None:

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import unicodedata
 
 import pytest
 
 from safeload.reports import FORMATS, Style
-from tests.reports.outcomes import CASES, CLEAN, COLOR, GOLDEN, HOSTILE, PLAIN, QUIET, VERBOSE, outcome, rendered
+from tests.reports.outcomes import (
+    ALIKE,
+    CASES,
+    CLEAN,
+    COLOR,
+    GOLDEN,
+    HOSTILE,
+    OUTCOMES,
+    PLAIN,
+    QUIET,
+    VERBOSE,
+    WICKED,
+    outcome,
+    rendered,
+)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are quoted for another shell there")
@@ -25,10 +40,25 @@ def test_every_golden_file_is_used() -> None:
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
 @pytest.mark.parametrize("style", [Style(), VERBOSE, QUIET])
 def test_hostile_text_reaches_no_terminal(form: object, style: Style) -> None:
-    text = form.render(outcome(*HOSTILE), style)  # type: ignore[attr-defined]
+    text = form.render(outcome(*HOSTILE, WICKED), style)  # type: ignore[attr-defined]
     bad = {c for c in text if c != "\n" and unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp", "Mn"}}
     assert bad == set()
     assert "p\u043esix" not in text
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+@pytest.mark.parametrize("name", OUTCOMES)
+@pytest.mark.parametrize("style", [Style(), VERBOSE])
+def test_no_text_of_a_file_is_a_command_to_a_build_server(form: object, name: str, style: Style) -> None:
+    text = form.render(OUTCOMES[name], style)  # type: ignore[attr-defined]
+    assert re.search(r"##\[|##vso\[", text, re.IGNORECASE) is None
+    if form.name != "github":  # type: ignore[attr-defined]
+        assert re.search(r"^\s*::", text, re.MULTILINE) is None
+
+
+def test_every_format_has_a_hostile_golden_file() -> None:
+    assert {form for form, result, _ in CASES.values() if result == OUTCOMES["wicked"]} == {f.name for f in FORMATS}
+    assert ALIKE.keys() == {form.name for form in FORMATS}
 
 
 def test_json_gives_back_what_came_in() -> None:
@@ -36,6 +66,8 @@ def test_json_gives_back_what_came_in() -> None:
     assert text.isascii()
     files = json.loads(text)["files"]
     assert [f["path"] for f in files] == [r.path for r in HOSTILE]
+    wicked = next(f for f in FORMATS if f.name == "json").render(outcome(WICKED), Style())
+    assert json.loads(wicked)["files"][0]["path"] == WICKED.path
     assert files[0]["findings"][0]["evidence"] == HOSTILE[0].findings[0].evidence
     assert files[0]["findings"][0]["member"] == HOSTILE[0].findings[0].member
 

@@ -1,0 +1,118 @@
+"""What a scan ends with when a pack or a baseline lets findings pass: the reports marked, and the exit code.
+
+No verdict is changed here. What somebody has to know beside the report (what is stale, what has expired, what strict
+does not let pass) goes to standard error, so that a report for a program stays one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable
+from datetime import date
+from typing import NamedTuple
+
+import click
+
+from safeload.baselines import Applied, Entry, Hash, apply, read
+from safeload.cli.ending import UNFINISHED
+from safeload.configuration import is_own
+from safeload.errors import UsageError
+from safeload.findings import Verdict
+from safeload.policy import Policy
+from safeload.policy.accepting import with_record_safe
+from safeload.report import Report, left, remarks, verdict_of
+from safeload.reports import escape
+
+_SHOWN = 20
+
+
+class Terms(NamedTuple):
+    """What may pass: a policy, and the entries of a baseline with the name of its file."""
+
+    policy: Policy
+    baseline: str | None = None
+    entries: tuple[Entry, ...] = ()
+
+
+def terms(policy: Policy, baseline: str | None, paths: Iterable[str], fail_on: str = "unvetted") -> Terms:
+    """The terms of a command line, read before anything is judged. Raises UsageError for what has no meaning.
+
+    SECURITY: a baseline inside what is scanned excuses what brought it, unless that is the project's own folder.
+    """
+    if policy.strict and (baseline is not None or fail_on != "unvetted"):
+        raise UsageError("the policy 'strict' excuses nothing: it goes with neither --baseline nor --fail-on dangerous")
+    if baseline is None:
+        return Terms(policy)
+    if not is_own(baseline, paths, os.getcwd()):
+        raise UsageError(
+            f"{baseline}: a baseline is not read from a folder that is scanned, unless that folder is the project's "
+            "own: you stand in it, and it lies in a repository; keep the baseline outside"
+        )
+    return Terms(policy, baseline, read(baseline))
+
+
+def applied(reports: Iterable[Report], terms: Terms, sha256: Hash | None = None) -> Applied:
+    """The reports with what is let pass marked. `sha256` digests a whole file that is no file of its path's name."""
+    marked = [with_record_safe(report, terms.policy) for report in reports]
+    return apply(marked, terms.entries, date.today(), sha256 or sha256_of)
+
+
+def ending(found: Applied, terms: Terms, *, allow_empty: bool) -> Verdict:
+    """The verdict that the exit code is about: that of the files without what is let pass."""
+    strict = terms.policy.strict
+    reports = [report._replace(verdict=left(report, strict=strict)) for report in found.reports]
+    return verdict_of(reports, allow_empty=allow_empty)
+
+
+def explain(found: Applied, terms: Terms, *, quiet: bool = False) -> None:
+    """Says on standard error what of the baseline holds no more, and which remarks a strict policy minds."""
+    for entry in found.expired[:_SHOWN]:
+        _say(f"{place(entry, terms)}: expired on {entry.expires}: {describe(entry)}")
+    _more(len(found.expired))
+    if found.expired:
+        _say("Look at what expired again, and write the baseline anew or take the entries out.")
+    if found.stale and not quiet:
+        count = len(found.stale)
+        _say(f"{terms.baseline}: {count} {'entry' if count == 1 else 'entries'} matched nothing here:")
+        for entry in found.stale[:_SHOWN]:
+            _say(f"  {place(entry, terms)}: {describe(entry)}")
+        _more(count)
+    if terms.policy.strict:
+        for report in found.reports:
+            for remark in remarks(report) if report.verdict is Verdict.CLEAN else ():
+                _say(f"{report.path}: clean, with a remark that 'strict' minds: {remark.rule}: {remark.message}")
+
+
+def code_with(found: Applied, code: int) -> int:
+    """The exit code of a command that would end with `code`: an expired entry never ends well."""
+    return UNFINISHED if found.expired and code == 0 else code
+
+
+def place(entry: Entry, terms: Terms) -> str:
+    """Where an entry stands."""
+    return f"{terms.baseline}:{entry.line}"
+
+
+def describe(entry: Entry) -> str:
+    """What an entry is about, in a line."""
+    return " ".join(part for part in (entry.rule, entry.name, f"in {entry.path}" if entry.path else "") if part)
+
+
+def sha256_of(path: str) -> str | None:
+    """The digest of the whole file, None where it cannot be read (again)."""
+    if path == "-" or not os.path.isfile(path):
+        return None
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+    return None
+
+
+def _more(count: int) -> None:
+    if count > _SHOWN:
+        _say(f"  and {count - _SHOWN} more")
+
+
+def _say(text: str) -> None:
+    click.echo(escape.exact(text), err=True)

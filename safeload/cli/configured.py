@@ -1,0 +1,164 @@
+"""Commands whose options have a project's own defaults: the command line goes before the environment, that before the
+configuration, that before what is built in. Which file is read, and which is not, is decided here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+
+from safeload.configuration import (
+    FILE,
+    LOOSENING,
+    PREFIX,
+    Configuration,
+    Setting,
+    find,
+    from_environment,
+    is_own,
+    read,
+)
+from safeload.errors import UsageError
+
+SHARED = ("policy", "limit", "color")
+"""Keys that mean the same wherever a command has an option of that name."""
+
+IN_FORCE = "safeload.configuration"
+"""Where a command finds, in the meta of its context, what was set for it: key -> Setting."""
+
+
+class Configured(click.Command):
+    """A command that takes the keys of SHARED from configuration and environment; None takes every key.
+
+    `judges` says that its arguments are files to be judged, whose folder may not bring a configuration.
+    """
+
+    keys: tuple[str, ...] | None = SHARED
+    judges = True
+
+    def __init__(self, *args: Any, **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        self.params += [
+            click.Option(
+                ["--config", "config_file"],
+                metavar="FILE",
+                expose_value=False,
+                help="Read this configuration, in place of the one of the project you stand in.",
+            ),
+            click.Option(["--no-config"], is_flag=True, expose_value=False, help="Read no configuration."),
+        ]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses, after the defaults of this project were put in their places."""
+        given = {} if ctx.resilient_parsing else self.make_parser(ctx).parse_args(list(args))[0]
+        if not ctx.resilient_parsing and not given.get("help"):
+            named = [] if not self.judges else [value for param in self.params if isinstance(param, click.Argument)
+                     for value in _texts(given.get(param.name))]  # fmt: skip
+            file = given.get("config_file")
+            settings = in_force(file if isinstance(file, str) else None, named, off=given.get("no_config") is True)
+            ctx.meta[IN_FORCE] = settings
+            ctx.default_map = {**(ctx.default_map or {}), **self.defaults(ctx, settings)}
+        return super().parse_args(ctx, args)
+
+    def defaults(self, ctx: click.Context, settings: Mapping[str, Setting]) -> dict[str, Any]:
+        """Parameter -> default. Raises UsageError that names the place of a value the option does not take."""
+        found = {}
+        for param in self.params:
+            key = next((text[2:] for text in param.opts if text.startswith("--")), "")
+            if param.name is None or key not in settings or (self.keys is not None and key not in self.keys):
+                continue
+            setting = settings[key]
+            value = setting.value
+            if isinstance(value, tuple) and not param.multiple:
+                if len(value) != 1:
+                    raise UsageError(f"{setting.whence}: {key!r} takes one value here")
+                value = value[0]
+            try:
+                if key == "limit":
+                    from safeload.limits import Limits
+
+                    Limits.parse(setting.value)
+                cast = param.type_cast_value(ctx, value)
+                if key == "timeout" and not cast > 0:
+                    raise UsageError("it takes a number of seconds above 0")
+            except (click.BadParameter, UsageError) as error:
+                message = error.message if isinstance(error, click.ClickException) else str(error)
+                raise UsageError(f"{setting.whence}: {key!r}: {message}") from None
+            found[param.name] = value
+        return found
+
+
+class Running(Configured):
+    """A command whose arguments are code that the caller runs, and nothing to be judged."""
+
+    judges = False
+
+
+class Scanning(Configured):
+    """A command that judges files as `safeload scan` does: it takes every key that it has an option for."""
+
+    keys = None
+
+
+def in_force(file: str | None, named: Iterable[str], *, off: bool) -> dict[str, Setting]:
+    """What environment and configuration set for a command that was given the paths `named`.
+
+    `file` is the configuration that was asked for, None to look for the project's. SECURITY: one that was found inside
+    a folder to be scanned is only read when that folder is the project's own: see `configuration.is_own`.
+    """
+    environment = from_environment(os.environ)
+    file = file or os.environ.get(f"{PREFIX}CONFIG") or None
+    if off:
+        return environment
+    if file is not None:
+        found = read(file) or Configuration()
+    else:
+        found = _found(list(named))
+    return {**found.settings, **environment}
+
+
+def _found(named: list[str]) -> Configuration:
+    """The configuration of the project, unless it belongs to what is looked at. What it loosens there is said."""
+    here = os.getcwd()
+    # A file that is named may be a file of a downloaded folder just as well, and so may what comes through a pipe.
+    folders = [path if os.path.isdir(path) else os.path.dirname(path) or os.curdir for path in named]
+
+    def may(path: str) -> bool:
+        own = is_own(path, folders, here)
+        if not own and (os.path.basename(path) == FILE or _configures(path)):
+            shown = os.path.relpath(path)
+            _note(f"{shown} lies in what is looked at, which is no repository: not read; --config {shown} reads it")
+        return own
+
+    found = find(here, may)
+    loosened = [key for key in LOOSENING if key in found.settings]
+    if loosened and any(_inside(found.path, folder) for folder in named if os.path.isdir(folder)):
+        shown = os.path.relpath(found.path)
+        _note(f"{shown} lies in what is looked at, and sets {', '.join(loosened)}; --no-config leaves it out")
+    return found
+
+
+def _configures(path: str) -> bool:
+    """Whether a pyproject.toml that is not read looks as if it set something for safeload."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return b"[tool.safeload]" in file.read(1 << 20)
+    return False
+
+
+def _inside(path: str, folder: str) -> bool:
+    return not is_own(path, (folder,), os.sep)
+
+
+def _note(text: str) -> None:
+    from safeload.reports import escape
+
+    click.echo(f"Note: {escape.exact(text)}", err=True)
+
+
+def _texts(value: object) -> list[str]:
+    """The texts of an argument's value, as parsed."""
+    return [v for v in (value if isinstance(value, list | tuple) else [value]) if isinstance(v, str)]

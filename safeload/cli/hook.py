@@ -1,0 +1,181 @@
+"""`safeload hook`: what pre-commit and CI call. The files are those of a commit, so most of them are no models.
+
+scan        judges each file, and fails on any that is not clean
+no-pickle   refuses each file that holds a pickle, whatever its name
+ci          judges a checkout by the rules of its base commit (see `hook_ci.py`)
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from safeload.cli import accepted
+from safeload.cli.configured import Scanning
+from safeload.cli.ending import write_out
+from safeload.cli.hook_ci import ci
+from safeload.cli.hook_judging import FAIL_ON, exit_code, judge_all
+from safeload.cli.suggesting import Suggesting
+from safeload.findings import Verdict
+from safeload.integrations.git_files import GitFiles
+from safeload.limits import Limits
+from safeload.policy import Policy
+from safeload.reports import FORMATS, Outcome, Style, escape
+
+if TYPE_CHECKING:
+    from safeload.baselines import Applied
+    from safeload.report import Report
+
+EXAMPLES = """\b
+Examples:
+  safeload hook scan -- model.pt weights.safetensors     the files that pre-commit names
+  safeload hook scan --staged                            what a commit made now would bring
+  safeload hook no-pickle --staged -- model.pt           one file as it is staged
+  safeload hook ci --base origin/main models/            a checkout, by the rules of its base
+
+\b
+Exit codes:
+  0   every checkpoint passes; text, source and images are passed over
+  1   a file is refused
+  2   a file could not be judged (a Git LFS pointer without its file, say), or the command line is wrong
+"""
+
+FREE_OF_PICKLES = frozenset(
+    {"text", "json", "python", "html", "image", "font", "audio", "video", "pdf", "empty"}
+    | {"hdf5", "gguf", "onnx", "tflite", "parquet", "sqlite", "elf", "pe"}
+)
+"""Kinds of what nothing here can read that an unpickler cannot read either: their first bytes end it at once."""
+
+_TENSORS_ONLY = frozenset({"safetensors", "safetensors-index"})
+
+
+class Names(click.Command):
+    """A command that is given file names by a program: a name may not pass for an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuses an argument that reads as an option and is a file here, unless `--` stands before it."""
+        for word in args[: args.index("--")] if "--" in args else args:
+            # SECURITY: a repository may hold a file called --policy=x.toml, and pre-commit appends names as they are.
+            if word.startswith("-") and word != "-" and os.path.lexists(word):
+                raise click.UsageError(f"{word!r} is an option and a file here: put -- before the file names", ctx)
+        return super().parse_args(ctx, args)
+
+
+class ScanNames(Names, Scanning):
+    """The same, with the project's own defaults."""
+
+
+@click.group(cls=Suggesting, epilog=EXAMPLES)
+def hook() -> None:
+    """For pre-commit and CI: judge what is about to be committed or merged.
+
+    See docs/ci.md for a .pre-commit-config.yaml, a GitHub workflow and a GitLab job.
+    """
+
+
+_STAGED = click.option(
+    "--staged", is_flag=True, help="Judge what is staged in git's index; without FILE, all that a commit would bring."
+)
+_FILES = click.argument("files", nargs=-1, metavar="[--] [FILE]...", type=click.UNPROCESSED)
+
+
+@hook.command(cls=ScanNames, epilog=EXAMPLES)
+@_FILES
+@_STAGED
+@click.option("--policy", metavar="FILE", help="A policy by name, or a pack on top of the rules of safeload.")
+@click.option("--baseline", metavar="FILE", help="Known findings, which do not fail.")
+@click.option(
+    "--fail-on", type=click.Choice(FAIL_ON), default="unvetted",
+    help="The least verdict that fails; an unjudged file always does.  [default: unvetted]",
+)  # fmt: skip
+@click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE", help="Raise or lower a limit, as opcodes=500m.")
+@click.option("-v", "--verbose", is_flag=True, help="Clean and skipped files too.")
+@click.pass_context
+def scan(
+    context: click.Context,
+    files: tuple[str, ...],
+    staged: bool,
+    policy: str | None,
+    baseline: str | None,
+    fail_on: str,
+    limits: tuple[str, ...],
+    verbose: bool,
+) -> None:
+    """Judge each file of a commit, and fail on any that is not clean."""
+    start = time.perf_counter()
+    terms = accepted.terms(Policy.find(policy), baseline, (), fail_on)
+    found, _ = judged(files, terms, staged=staged, limits=Limits.parse(limits))
+    outcome = Outcome(found.reports, terms.policy.digest, time.perf_counter() - start, allow_empty=True)
+    write_out(_text(outcome, verbose=verbose), color=False)
+    # A commit has few of the files that a baseline is about: what matched nothing here means nothing.
+    accepted.explain(found._replace(stale=()), terms)
+    context.exit(exit_code(found, terms, fail_on, allow_empty=True))
+
+
+@hook.command("no-pickle", cls=Names, epilog=EXAMPLES)
+@_FILES
+@_STAGED
+@click.pass_context
+def no_pickle(context: click.Context, files: tuple[str, ...], staged: bool) -> None:
+    """Refuse each file of a commit that holds a pickle, whatever its name, and say how to convert it."""
+    policy = Policy.default()
+    found, kinds = judged(files, accepted.Terms(policy), staged=staged, limits=Limits())
+    refused = [report for report in found.reports if holds_pickle(report)]
+    unclear = tuple(
+        report
+        for report in found.reports
+        if not holds_pickle(report) and not free_of_pickles(report, kinds.get(report.path, ""))
+    )
+    text = "".join(f"{line}\n" for report in refused for line in refusal(report))
+    if unclear:
+        text += _text(Outcome(unclear, policy.digest, allow_empty=True))
+    write_out(text, color=False)
+    context.exit(2 if unclear else 1 if refused else 0)
+
+
+def judged(
+    files: tuple[str, ...], terms: accepted.Terms, *, staged: bool, limits: Limits
+) -> tuple[Applied, dict[str, str]]:
+    """The judgement of the files of a commit. Raises UsageError where git is needed and there is none."""
+    opened = GitFiles(staged=staged)
+    try:
+        return judge_all(opened.targets(files), opened, terms, limits)
+    finally:
+        opened.close()
+
+
+def _text(outcome: Outcome, *, verbose: bool = False) -> str:
+    return next(form for form in FORMATS if form.name == "text").render(outcome, Style(verbose=verbose))
+
+
+def holds_pickle(report: Report) -> bool:
+    """Whether a pickle was read in the file. A safetensors file alone has none: its stream is safeload's own tree."""
+    return report.verdict is not Verdict.SKIPPED and report.streams > 0 and report.container not in _TENSORS_ONLY
+
+
+def free_of_pickles(report: Report, kind: str) -> bool:
+    """Whether it is certain that the file holds none, for one in which none was read."""
+    if report.verdict in {Verdict.SKIPPED, Verdict.CLEAN}:
+        return True
+    if report.container in _TENSORS_ONLY:
+        return report.verdict is Verdict.UNVETTED
+    return report.container == "unknown" and kind in FREE_OF_PICKLES
+
+
+def refusal(report: Report) -> list[str]:
+    """What is said of a file that holds a pickle."""
+    many = f"{report.streams} pickles" if report.streams > 1 else "a pickle"
+    name = escape.argument(report.path)
+    lines = [f"PICKLE  {escape.path(report.path)}  {escape.name(report.container)}: holds {many}"]
+    if report.verdict is Verdict.DANGEROUS:
+        lines.append(f"    do  do not load it; see why: safeload scan {name}")
+        lines.append(f"        its tensors alone: safeload convert {name} --disarm")
+    else:
+        lines.append(f"    do  safeload convert {name}")
+    return lines
+
+
+hook.add_command(ci)

@@ -1,0 +1,152 @@
+"""Judges files as git has them: from the work tree or from the index, and a Git LFS pointer by the file it stands for.
+
+A report keeps the name that was asked for; where a pointer was followed it names both. Prints nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from safeload.containers.sniff import HEAD, kind_of
+from safeload.errors import InputError, InputNotFound, UsageError
+from safeload.findings import Finding, Severity, Verdict
+from safeload.inputs import open_source
+from safeload.inputs.lfs import LONGEST, LfsObject, Pointer, pointer_of
+from safeload.inputs.walk import Target
+from safeload.integrations.git_repository import FILE_MODES, LINK_MODE, SUBMODULE_MODE, Blobs, Entry, Repository
+from safeload.limits import Limits
+from safeload.policy import Policy
+from safeload.report import Report
+from safeload.scanner import report_on
+from safeload.source import Source
+
+_CHUNK = 1 << 20
+
+
+class Seen(NamedTuple):
+    """A report, and the kind that the first bytes of the judged file are of (see `containers.sniff`)."""
+
+    report: Report
+    kind: str
+
+
+class GitFiles:
+    """Opens and judges the files of one run. `staged` says that the index counts, not the work tree."""
+
+    def __init__(self, *, staged: bool = False) -> None:
+        """Raises UsageError when the index is asked for where there is none."""
+        self._repository: Repository | None = Repository() if staged else None
+        self._index: dict[str, Entry] | None = None if self._repository is None else self._repository.staged()
+        self._blobs: Blobs | None = None if self._repository is None else self._repository.blobs()
+        self._staged: dict[str, Entry] = {}
+
+    def targets(self, paths: Iterable[str]) -> tuple[Target, ...]:
+        """The targets for the names that a hook was given; without any, for what a commit made now would bring.
+
+        They may be skipped: a hook is given every file of a commit, and most are no models.
+        """
+        names = tuple(dict.fromkeys(paths))
+        if self._repository is None or self._index is None:
+            return tuple(Target(name) for name in names)
+        if not names:
+            # As git names them, from the top, wherever the command was started.
+            return tuple(self._target(name, self._index.get(name)) for name in self._repository.changed())
+        return tuple(self._target(name, self._index.get(self._repository.name(name))) for name in names)
+
+    def _target(self, path: str, entry: Entry | None) -> Target:
+        if entry is None:
+            finding = _unjudged("not-staged", "it is not in git's index", "add it with git add, or leave --staged out")
+            return Target(path, problem=finding)
+        if entry.stage:
+            finding = _unjudged("not-staged", "a merge left it undecided", "settle the merge, then add it with git add")
+            return Target(path, problem=finding)
+        if entry.mode == LINK_MODE:
+            return Target(path, skip="a link: git keeps the name of its target, and no file")
+        if entry.mode == SUBMODULE_MODE:
+            return Target(path, skip="a submodule: its files are another repository's")
+        if entry.mode not in FILE_MODES:
+            return Target(
+                path, problem=_unjudged("not-staged", f"git's mode {entry.mode:o} is no file's", "look at it")
+            )
+        self._staged[path] = entry
+        return Target(path)
+
+    def look(self, target: Target, policy: Policy, limits: Limits) -> Seen:
+        """The judgement of one target, a pointer's file in its place. Raises InputError for what cannot be read."""
+        source = self._open(target.path)
+        try:
+            pointer = pointer_of(source.peek(0, LONGEST + 1))
+            if pointer is None:
+                kind = kind_of(source.peek(0, HEAD), source.size)
+                return Seen(report_on(source, policy=policy, limits=limits, explicit=target.explicit), kind)
+        finally:
+            source.close()
+        return self._follow(pointer, target, policy, limits)
+
+    def _open(self, path: str) -> Source:
+        return open_source(path) if self._blobs is None else self._blobs.open(self._staged[path].oid, path)
+
+    def _follow(self, pointer: Pointer, target: Target, policy: Policy, limits: Limits) -> Seen:
+        """The judgement of the file that a pointer stands for, when this clone has it."""
+        try:
+            if self._repository is None:
+                self._repository = Repository()
+            stored = LfsObject(self._repository.common, pointer)
+        except UsageError as error:
+            return _not_fetched(pointer, target, policy, str(error))
+        except InputNotFound:
+            return _not_fetched(pointer, target, policy, "its file is not in this clone")
+        except InputError as error:
+            return _not_fetched(pointer, target, policy, f"the file in its place {error.strerror}")
+        try:
+            kind = kind_of(stored.peek(0, HEAD), stored.size)
+            report = report_on(stored, policy=policy, limits=limits, explicit=target.explicit)
+        finally:
+            stored.close()
+        remark = Finding(
+            "lfs-object", Verdict.CLEAN, Severity.INFO,
+            f"a Git LFS pointer; judged is the file it stands for, {pointer.size} bytes of this sha256",
+            evidence="/".join((".git", *pointer.place())),
+        )  # fmt: skip
+        return Seen(report._replace(path=target.path, findings=(*report.findings, remark)), kind)
+
+    def sha256(self, path: str) -> str | None:
+        """The sha256 of a whole file that was judged here, a pointer's file in its place; None when it is gone."""
+        try:
+            source = self._open(path)
+        except (InputError, KeyError):
+            return None
+        try:
+            pointer = pointer_of(source.peek(0, LONGEST + 1))
+            if pointer is not None:
+                return pointer.oid
+            total = hashlib.sha256()
+            for at in range(0, source.size, _CHUNK):
+                total.update(source.peek(at, _CHUNK))
+            return total.hexdigest()
+        except InputError:
+            return None
+        finally:
+            source.close()
+
+    def close(self) -> None:
+        """Ends git."""
+        if self._blobs is not None:
+            self._blobs.close()
+
+
+def _not_fetched(pointer: Pointer, target: Target, policy: Policy, why: str) -> Seen:
+    from safeload.reports import escape
+
+    finding = Finding(
+        "lfs-pointer", Verdict.UNJUDGED, Severity.MEDIUM, f"LFS pointer, not fetched: {why}",
+        f"fetch the file: git lfs fetch --include {escape.argument(target.path)}",
+        evidence=f"sha256:{pointer.oid}, {pointer.size} bytes",
+    )  # fmt: skip
+    return Seen(Report(target.path, Verdict.UNJUDGED, findings=(finding,), policy_digest=policy.digest), "lfs-pointer")
+
+
+def _unjudged(rule: str, message: str, remedy: str) -> Finding:
+    return Finding(rule, Verdict.UNJUDGED, Severity.MEDIUM, message, remedy)

@@ -1,0 +1,254 @@
+"""What a git repository holds, asked of git itself: staged files, files of a commit, and their content.
+
+Runs git by a fixed list of arguments, never through a shell, and only plumbing that starts no program of the
+repository's own: no hooks, filters, textconv, external diffs or fsmonitor. Names and contents are bytes that a
+stranger chose; they never become an option or a pattern. Judges nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+from typing import IO, NamedTuple
+
+from safeload.errors import InputError, UsageError
+from safeload.inputs import SpooledSource
+from safeload.source import Source
+
+FILE_MODES = (0o100644, 0o100755)
+LINK_MODE = 0o120000
+SUBMODULE_MODE = 0o160000
+
+# Where the repository and its index are. A hook of git is told so by its environment: `git commit FILE` commits from an
+# index of its own. Everything else of git's environment could change what these commands print or run.
+_PLACES = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+)
+_OURS = {
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_LITERAL_PATHSPECS": "1",
+    # SECURITY: refs/replace/ would put other content in the place of what is committed.
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    # A missing object of a partial clone is an error, and no reason to speak to a server.
+    "GIT_NO_LAZY_FETCH": "1",
+    "LC_ALL": "C",
+}
+_CONFIG = ("-c", "core.fsmonitor=false")
+
+
+class Entry(NamedTuple):
+    """One file of the index or of a commit. `stage` is 0 unless a merge left it undecided."""
+
+    mode: int
+    oid: str
+    stage: int = 0
+
+
+class Repository:
+    """A work tree. `top` is its first folder, `prefix` the way from there to the folder that was asked about (with a
+    slash at its end, or ""), `common` the git folder that all its worktrees share.
+    """
+
+    def __init__(self, folder: str = os.curdir) -> None:
+        """Raises UsageError when there is no git, and when `folder` is in no work tree."""
+        self._git = _program()
+        self._cwd = folder
+        answer = self._ask("rev-parse", "--show-toplevel", "--show-prefix", "--git-common-dir").split(b"\n")
+        if len(answer) != 4:
+            raise UsageError("git says more lines than asked for: a folder on the way has a newline in its name")
+        top, prefix, common, _ = map(os.fsdecode, answer)
+        self.top = top
+        self.prefix = prefix
+        self.common = os.path.normpath(os.path.join(os.path.abspath(folder), common))
+        self._cwd = top
+
+    def name(self, path: str) -> str:
+        """A path as given to us, as git spells it: from the top, with slashes. Raises UsageError for one outside."""
+        if os.path.isabs(path):
+            path = os.path.relpath(
+                os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path)), self.top
+            )
+            inside = os.path.normpath(path)
+        else:
+            inside = os.path.normpath(os.path.join(self.prefix, path))
+        if inside == os.pardir or inside.startswith(os.pardir + os.sep) or os.path.isabs(inside):
+            raise UsageError(f"{path!r} is outside the repository {self.top!r}")
+        return inside.replace(os.sep, "/")
+
+    def staged(self) -> dict[str, Entry]:
+        """Every file of the index. Of the versions of an undecided merge the last."""
+        found = {}
+        for record in self._ask("ls-files", "-s", "-z").split(b"\0")[:-1]:
+            about, _, name = record.partition(b"\t")
+            mode, oid, stage = about.split(b" ")
+            found[os.fsdecode(name)] = Entry(int(mode, 8), oid.decode("ascii"), int(stage))
+        return found
+
+    def changed(self) -> tuple[str, ...]:
+        """Names of what the index adds to the last commit or changes in it: what a commit made now would bring."""
+        if self.commit("HEAD") is None:
+            return tuple(self.staged())
+        listed = self._ask(
+            "diff-index", "--cached", "--no-renames", "--name-only", "--diff-filter=d", "-z", "HEAD", "--"
+        )
+        return tuple(dict.fromkeys(os.fsdecode(name) for name in listed.split(b"\0")[:-1]))
+
+    def commit(self, revision: str) -> str | None:
+        """The id of the commit that `revision` names, None when there is none in this clone."""
+        done = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        said = done.stdout.decode("ascii", "replace").strip()
+        return said if done.returncode == 0 and said.isalnum() else None
+
+    def at(self, commit: str, name: str) -> Entry | None:
+        """The file `name` of a commit, None when it has none of that name (or a folder)."""
+        for record in self._ask("ls-tree", "-z", "--full-tree", commit, "--", name).split(b"\0")[:-1]:
+            about, _, found = record.partition(b"\t")
+            mode, kind, oid = about.split(b" ")
+            if os.fsdecode(found) == name and kind != b"tree":
+                return Entry(int(mode, 8), oid.decode("ascii"))
+        return None
+
+    def blobs(self) -> Blobs:
+        """A reader of contents; close it."""
+        return Blobs([self._git, *_CONFIG, "cat-file", "--batch"], self._cwd)
+
+    def content(self, oid: str, limit: int) -> bytes:
+        """The content of one small blob. Raises InputError above `limit` bytes."""
+        blobs = self.blobs()
+        try:
+            source = blobs.open(oid, oid)
+            try:
+                if source.size > limit:
+                    raise InputError(errno.EFBIG, f"has {source.size} bytes, more than {limit}", oid)
+                return source.read(0, source.size)
+            finally:
+                source.close()
+        finally:
+            blobs.close()
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        command = [self._git, *_CONFIG, *arguments]
+        try:
+            return subprocess.run(  # noqa: S603 - a list, and a program found on PATH
+                command, cwd=self._cwd, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False
+            )
+        except OSError as error:
+            raise UsageError(f"git could not be run: {error.strerror}") from error
+
+    def _ask(self, *arguments: str) -> bytes:
+        done = self._run(*arguments)
+        if done.returncode:
+            said = done.stderr.decode("utf-8", "replace").strip() or f"it ended with {done.returncode}"
+            raise UsageError(f"git {arguments[0]}: {said}")
+        return done.stdout
+
+
+class Blobs:
+    """Contents by their ids, from one process of git."""
+
+    def __init__(self, command: list[str], folder: str) -> None:
+        self._command = command
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def open(self, oid: str, name: str) -> Source:
+        """The content of the blob `oid` as a Source called `name`. Raises InputError."""
+        process = self._started()
+        whole = False
+        try:
+            size = _header(process, oid, name)
+            source = SpooledSource(_Exactly(_out(process), size, name), name)
+            whole = _out(process).read(1) == b"\n"
+            if not whole:
+                source.close()
+                raise InputError(errno.EIO, "git stopped in the middle of it", name)
+            return source
+        except (OSError, ValueError) as error:
+            raise error if isinstance(error, InputError) else InputError(errno.EIO, f"git: {error}", name) from error
+        finally:
+            if not whole:
+                self.close()  # nobody knows where the next answer would begin
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - a list, and a program found on PATH
+                    self._command, cwd=self._folder, env=environment(), stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                )  # fmt: skip
+            except OSError as error:
+                raise UsageError(f"git could not be run: {error.strerror}") from error
+        return self._process
+
+    def close(self) -> None:
+        """Ends the process."""
+        process, self._process = self._process, None
+        if process is not None:
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    try:
+                        pipe.close()
+                    except OSError:
+                        continue  # it ended before it was asked
+            process.kill()
+            process.wait()
+
+
+class _Exactly:
+    """The next `length` bytes of a pipe, as something to read."""
+
+    def __init__(self, pipe: IO[bytes], length: int, name: str) -> None:
+        self._pipe = pipe
+        self._left = length
+        self._name = name
+
+    def read(self, length: int) -> bytes:
+        data = self._pipe.read(min(length, self._left))
+        if not data and self._left:
+            raise InputError(errno.EIO, "git stopped in the middle of it", self._name)
+        self._left -= len(data)
+        return data
+
+
+def environment() -> dict[str, str]:
+    """The environment for git: ours, without the part of git's own that says more than where things are."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key in _PLACES}
+    return {**kept, **_OURS}
+
+
+def _program() -> str:
+    found = shutil.which("git")
+    if found is None:
+        raise UsageError("git is not installed, or not on PATH")
+    return os.path.abspath(found)
+
+
+def _out(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    if process.stdout is None:
+        raise ValueError("there is no pipe to read from")
+    return process.stdout
+
+
+def _header(process: subprocess.Popen[bytes], oid: str, name: str) -> int:
+    """Asks for `oid` and reads the first line of the answer: the size of the content that follows."""
+    if process.stdin is None or not oid.isalnum():
+        raise ValueError(f"no id of an object: {oid!r}")
+    process.stdin.write(oid.encode("ascii") + b"\n")
+    process.stdin.flush()
+    words = _out(process).readline().split()
+    if len(words) != 3 or words[1] != b"blob":
+        raise InputError(errno.ENOENT, "this clone does not have its content", name)
+    return int(words[2])

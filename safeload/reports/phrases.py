@@ -1,0 +1,119 @@
+"""Phrases that several reports for people share: where a finding is, what a scan comes to, the next step.
+
+All of them are escaped by the rules of `escape.py`: one line of plain characters. What else a format has to escape
+(markup, workflow commands) is the format's own. Computes no verdict.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from safeload.findings import Finding, Severity, Verdict
+from safeload.report import Report, left, passes, summary_fields
+from safeload.reports import escape
+from safeload.reports.interface import Outcome
+
+# How many names are given of what is only counted.
+NAMED = 5
+# Longer evidence is cut for the eye; the JSON report has all that was kept.
+EVIDENCE = 240
+
+WORST_FIRST = (Verdict.DANGEROUS, Verdict.UNJUDGED, Verdict.UNVETTED, Verdict.CLEAN, Verdict.SKIPPED)
+
+_NEXT = {
+    Verdict.DANGEROUS: "Do not load the dangerous files.",
+    Verdict.UNJUDGED: "What could not be judged may hold anything: do not load it as it is.",
+    Verdict.UNVETTED: "Load the unvetted files only if you trust the code they name.",
+    Verdict.CLEAN: "All that they would do is in the vetted table.",
+}
+
+
+def where(finding: Finding, report: Report) -> str:
+    """Member and byte offset; "" when no place applies."""
+    parts = [escape.name(finding.member)] if finding.member else []
+    if finding.offset is not None:
+        parts.append(f"at {finding.offset:#x} (byte {finding.offset})")
+    if parts and finding.stream is not None and report.streams > 1:
+        parts.append(f"in pickle {finding.stream + 1} of {report.streams}")
+    return " ".join(parts)
+
+
+def names(findings: Iterable[Finding]) -> str:
+    """The globals that findings are about, the first few."""
+    found = list(dict.fromkeys(finding.name for finding in findings if finding.name))
+    if not found:
+        return ""
+    more = ", ..." if len(found) > NAMED else ""
+    return f" ({', '.join(escape.name(name) for name in found[:NAMED])}{more})"
+
+
+def cut(text: str, longest: int = EVIDENCE) -> str:
+    """`text`, or its beginning and how much is left out."""
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text) - longest} characters more)"
+
+
+def counts(outcome: Outcome) -> str:
+    """How many files there are, in how long, and how many have each verdict."""
+    fields = summary_fields(outcome.reports, allow_empty=outcome.allow_empty)
+    each = ", ".join(f"{fields[verdict]} {verdict}" for verdict in WORST_FIRST if fields[verdict])
+    files = len(outcome.reports)
+    return f"{files} file{'' if files == 1 else 's'} in {outcome.seconds:.2f} s{f' ({each})' if each else ''}"
+
+
+def next_step(outcome: Outcome) -> str:
+    """What to do now."""
+    if all(report.verdict == Verdict.SKIPPED for report in outcome.reports):
+        return _nothing(outcome)
+    accepted = sum(map(passes, outcome.reports))
+    if accepted and all(left(report) in {Verdict.CLEAN, Verdict.SKIPPED} for report in outcome.reports):
+        return "All that is not clean was accepted, and does not count for the exit code: the verdicts stay."
+    fields = summary_fields(outcome.reports, allow_empty=outcome.allow_empty)
+    if fields[Verdict.DANGEROUS] and fields[Verdict.UNJUDGED]:
+        return "Do not load the dangerous files, nor those that could not be judged."
+    return _NEXT[outcome.verdict]
+
+
+def _nothing(outcome: Outcome) -> str:
+    """The next step when no file was judged."""
+    if outcome.allow_empty:
+        return "Nothing was judged, as --allow-empty allows."
+    if outcome.reports:
+        return "Nothing was judged: every file was skipped. --verbose says why; --allow-empty accepts it."
+    return "There was nothing to scan. Name files or folders with checkpoints; --allow-empty accepts it."
+
+
+def main_findings(report: Report) -> tuple[Finding, ...]:
+    """The findings that make a file what it is: without remarks, and what could not be kept stands for itself.
+
+    The list of a file that is not clean is never empty, so no format can lose the file with its findings.
+    """
+    found = tuple(finding for finding in report.findings if finding.verdict != Verdict.CLEAN)
+    if report.verdict in {Verdict.CLEAN, Verdict.SKIPPED} or any(f.verdict == report.verdict for f in found):
+        return found
+    said = f"the file is {report.verdict}, and the findings that say why were not kept"
+    severity = Severity.CRITICAL if report.verdict == Verdict.DANGEROUS else Severity.MEDIUM
+    kept = Finding(report.verdict.value, report.verdict, severity, said, "--limit findings=NUMBER keeps more of them")
+    return (kept, *found)
+
+
+def pressing(report: Report) -> tuple[Finding, ...]:
+    """The main findings that nobody accepted: empty for a file that passes. Where findings are missing, all of them."""
+    found = main_findings(report)
+    if report.omitted:
+        return found
+    return tuple(finding for finding in found if not finding.accepted)
+
+
+def place(path: str, folder: str) -> str:
+    """A path as services that know the project's files want it: with slashes, from `folder` when it lies inside.
+
+    Unescaped. Only a leading "./" and `folder` itself are taken away: links may give ".." another meaning.
+    """
+    shown = path.replace(os.sep, "/")
+    inside = folder.replace(os.sep, "/").rstrip("/") + "/"
+    if folder and shown.startswith(inside) and len(shown) > len(inside):
+        shown = shown[len(inside) :]
+    while shown.startswith("./"):
+        shown = shown[2:].lstrip("/")
+    return shown or path
