@@ -80,6 +80,8 @@ def text_of(path: str, what: str, most: int = _BYTES) -> str:
             raw = file.read(most + 1)
     except OSError as error:
         raise input_error(error, path) from error
+    except ValueError:
+        raise UsageError(f"{path!a} is no name that a file can have") from None
     if len(raw) > most:
         raise UsageError(f"{path}:1: {what} has at most {most >> 20} MiB")
     try:
@@ -100,6 +102,8 @@ def toml_of(text: str, label: str) -> dict[str, Any]:
         raise UsageError(f"{label}:{line[1] if line else 1}: {error}") from None
     except RecursionError:
         raise UsageError(f"{label}:1: it is nested too deeply") from None
+    except ValueError:
+        raise UsageError(f"{label}:1: a number in it has too many digits, or a date is none") from None
 
 
 def header_lines(text: str) -> dict[str, list[int]]:
@@ -163,6 +167,8 @@ def _checked(section: Mapping[str, Any], path: str, lines: Mapping[str, int]) ->
         # Exact types: a bool is no number.
         if not all(type(one) in key.types for one in values) or (key.types == (str,) and "" in values):
             raise UsageError(f"{whence}: {name!r} must be {key.wanted}{', and not empty' if str in key.types else ''}")
+        if key.file and "\0" in value:
+            raise UsageError(f"{whence}: {name!r} is no name that a file can have: it holds a NUL")
         if key.file and value not in POLICIES:
             value = os.path.join(os.path.dirname(path), value)
         found[name] = Setting(tuple(values) if key.several else value, whence)

@@ -26,7 +26,8 @@ UNTYPED = "torch.storage.UntypedStorage"
 STORAGES = {f"torch.{gpu}{name}Storage": size for gpu in ("", "cuda.") for name, size in WIDTHS.items()} | {UNTYPED: 1}
 DTYPES = {"torch.float8_e4m3fn": 1, "torch.float8_e5m2": 1, "torch.uint16": 2, "torch.uint32": 4, "torch.uint64": 8}
 LOCATION = re.compile(r"(cpu|meta|mps|(cuda|xpu|hpu|mtia|npu|xla|privateuseone)(:[0-9]{1,4})?)")
-NOTES = (".data/serialization_id", ".data/version", ".format_version", ".storage_alignment", "byteorder", "version")
+NOTES = dict.fromkeys((".data/version", "version"), rb"[0-9]{1,9}\n?") | {".data/serialization_id": rb"[0-9]{1,99}"}
+NOTES |= dict.fromkeys((".format_version", ".storage_alignment"), rb"[1-9][0-9]{0,8}") | {"byteorder": b"little"}
 
 
 class Made:
@@ -100,6 +101,7 @@ def dtype_of(a: Any) -> bool:
 
 
 MAPPINGS = ("collections.OrderedDict", "collections.Counter")
+ATTRIBUTE = re.compile(r"(?!__|_get_(kwargs|args)$)[A-Za-z_][A-Za-z_0-9]{0,99}")  # none that a Namespace has itself
 TORCH, ORDERED, OPTIONS = "torch._utils._rebuild_", MAPPINGS[0], "argparse.Namespace"
 PARAMETER = TORCH + "parameter"
 CALLS: dict[str, tuple[str, Callable[[tuple[Any, ...]], bool]]] = {
@@ -129,7 +131,7 @@ def stated(made: Any, state: Any) -> None:
     names: list[Any] = state.items[::2] if is_made(state, "dict") else [None]
     parts = state if type(state) is tuple else ()
     if of in (ORDERED, OPTIONS):
-        fits = kinds(names, str) and all(n == "_metadata" if of == ORDERED else not n.startswith("__") for n in names)
+        fits = kinds(names, str) and all(n == "_metadata" if of == ORDERED else ATTRIBUTE.fullmatch(n) for n in names)
     elif of == "numpy.dtype" and not made.used and kinds(parts, int, str, type(None)):
         fits = parts in ((3, order, None, None, None, -1, -1, 0) for order in "<|>")
     elif of.endswith("._reconstruct") and len(parts) == 5 and sizes(parts[1]) and kinds(parts[4:], bytes):
@@ -227,7 +229,7 @@ class Walk:
         elif code in "qr\x94":
             index = len(self.memo) if code == "\x94" else self.number(1 if code == "q" else 4)
             self.stack.append(top := self.pop())
-            want(index not in self.memo, "a place of the memo is used twice")
+            want(index not in self.memo and index < 1 << 26, "a place of the memo is used twice, or far away")
             self.memo[index] = top
         elif code == "b":
             state, target = self.pop(), self.pop()
@@ -322,6 +324,8 @@ def members(source: Source) -> tuple[list[dict[str, Any]], tuple[str, int, int]]
     want(at == length and len(entries) == count, "the directory does not hold what it announces")
     folders, every = {e[0].partition(b"/")[0] for e in entries}, {e[0].lower() for e in entries}
     want(len(folders) == 1 and len(every) == len(entries), "not one folder, or a name stands twice")
+    # Where it would be unpacked to nowhere else.
+    want(re.fullmatch(rb"(?![. ]*$)[^:]{1,400}", min(folders)), "the folder has no plain name")
     done, storages, found = 0, list[dict[str, Any]](), list[tuple[str, int, int]]()
     for (name, flags, crc, size, header), end in zip(entries, [*(e[4] for e in entries[1:]), offset], strict=True):
         local = struct.unpack("<4s2xHHxxxxIIIHH", source.read(done, 30))
@@ -342,7 +346,7 @@ def members(source: Source) -> tuple[list[dict[str, Any]], tuple[str, int, int]]
             storages.append({"key": relative[5:], "offset": start, "size": size, "crc32": crc})
             continue
         data = source.read(start, size)
-        known = relative == "data.pkl" or (relative in NOTES and size < 100 and data != b"big")
+        known = relative == "data.pkl" or (relative in NOTES and re.fullmatch(NOTES[relative], data))
         want(known and zlib.crc32(data) == crc, f"no member that torch writes stands at {start:#x}")
         found += [(name.decode(), start, size)] if relative == "data.pkl" else []
     want(len(found) == 1, "there is no data.pkl")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from safeload.checks.evidence import global_name
-from safeload.checks.global_names import REMEDY_DANGEROUS
+from safeload.checks.global_names import REMEDY_DANGEROUS, REMEDY_TEXT, like_text
 from safeload.checks.interface import View
 from safeload.findings import Finding, Severity, Verdict
 from safeload.machine.program import Effect, Global
@@ -25,5 +25,5 @@ class DottedName:
         yield view.finding(
             self.rule, Verdict.DANGEROUS, Severity.HIGH,
             f"{global_name(effect)} walks attributes of {ascii(effect.module)[1:-1][:80]} to reach something else",
-            REMEDY_DANGEROUS, offset=effect.offset, name=global_name(effect),
+            REMEDY_TEXT if like_text(effect) else REMEDY_DANGEROUS, offset=effect.offset, name=global_name(effect),
         )  # fmt: skip

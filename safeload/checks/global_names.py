@@ -18,6 +18,10 @@ REMEDY_UNVETTED = (
     "or name the class in trust= if it is yours"
 )
 REMEDY_DANGEROUS = "do not load this file; delete it or ask its author for a safetensors file"
+REMEDY_TEXT = (
+    "a line of text that begins with c reads like this; if this is a text file, leave it out of what is scanned: "
+    "it is no model, and no loader of pickles may be given it"
+)
 
 
 class GlobalNames:
@@ -41,6 +45,15 @@ class GlobalNames:
             yield _named(effect, decision, view)
 
 
+def like_text(node: Global) -> bool:
+    """Whether the module is no name of Python, but plain text: "lick==8.1", of a requirements.txt.
+
+    For the remedy alone: an importer may find a module of any name, so such a name is judged like every other.
+    """
+    module = node.module
+    return module.isascii() and module.isprintable() and not module.replace(".", "_").isidentifier()
+
+
 def _named(node: Global, decision: Decision, view: View) -> Finding:
     name = global_name(node)
     if decision.kind is Kind.DANGEROUS:
@@ -49,7 +62,8 @@ def _named(node: Global, decision: Decision, view: View) -> Finding:
     elif decision.what:
         message, remedy = f"names {name}: {decision.what}", REMEDY_UNVETTED
     else:
-        message, remedy = f"names {name}, which is outside the vetted table and not known", REMEDY_UNVETTED
+        message = f"names {name}, which is outside the vetted table and not known"
+        remedy = REMEDY_TEXT if like_text(node) else REMEDY_UNVETTED
     return view.finding(
         decision.rule, decision.verdict, decision.severity, message, remedy, offset=node.offset, name=name
     )

@@ -87,7 +87,8 @@ class Lazy(Suggesting):
             leave(exit_.exit_code)
         except click.ClickException as error:
             context = getattr(error, "ctx", None)
-            complain(error.format_message(), context)
+            # A choice that was left out is listed by click one a line, with tabs, which would be shown as escapes.
+            complain(error.format_message().replace("\n\t", " "), context)
         except (InputError, OutputError) as error:
             complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         except SafeloadError as error:

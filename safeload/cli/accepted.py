@@ -16,6 +16,7 @@ from typing import NamedTuple
 import click
 
 from safeload.baselines import Applied, Entry, Hash, apply, read
+from safeload.cli.configured import current_folder
 from safeload.cli.ending import UNFINISHED
 from safeload.configuration import is_own
 from safeload.errors import UsageError
@@ -45,7 +46,7 @@ def terms(policy: Policy, baseline: str | None, paths: Iterable[str], fail_on: s
         raise UsageError("the policy 'strict' excuses nothing: it goes with neither --baseline nor --fail-on dangerous")
     if baseline is None:
         return Terms(policy)
-    if not is_own(baseline, paths, os.getcwd()):
+    if not is_own(baseline, paths, current_folder() or os.sep):
         raise UsageError(
             f"{baseline}: a baseline is not read from a folder that is scanned, unless that folder is the project's "
             "own: you stand in it, and it lies in a repository; keep the baseline outside"

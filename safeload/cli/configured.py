@@ -59,7 +59,8 @@ class Configured(click.Command):
             named = [] if not self.judges else [value for param in self.params if isinstance(param, click.Argument)
                      for value in _texts(given.get(param.name))]  # fmt: skip
             file = given.get("config_file")
-            settings = in_force(file if isinstance(file, str) else None, named, off=given.get("no_config") is True)
+            off = given.get("no_config") is True
+            settings = in_force(file if isinstance(file, str) else None, named, off=off, keys=self.keys)
             ctx.meta[IN_FORCE] = settings
             ctx.default_map = {**(ctx.default_map or {}), **self.defaults(ctx, settings)}
         return super().parse_args(ctx, args)
@@ -104,8 +105,10 @@ class Scanning(Configured):
     keys = None
 
 
-def in_force(file: str | None, named: Iterable[str], *, off: bool) -> dict[str, Setting]:
-    """What environment and configuration set for a command that was given the paths `named`.
+def in_force(
+    file: str | None, named: Iterable[str], *, off: bool, keys: tuple[str, ...] | None = None
+) -> dict[str, Setting]:
+    """What environment and configuration set for a command that was given the paths `named` and takes `keys`.
 
     `file` is the configuration that was asked for, None to look for the project's. SECURITY: one that was found inside
     a folder to be scanned is only read when that folder is the project's own: see `configuration.is_own`.
@@ -117,13 +120,23 @@ def in_force(file: str | None, named: Iterable[str], *, off: bool) -> dict[str, 
     if file is not None:
         found = read(file) or Configuration()
     else:
-        found = _found(list(named))
+        found = _found(list(named), LOOSENING if keys is None else keys)
     return {**found.settings, **environment}
 
 
-def _found(named: list[str]) -> Configuration:
+def current_folder() -> str:
+    """The folder that the user stands in; "" when it was removed meanwhile."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def _found(named: list[str], keys: tuple[str, ...]) -> Configuration:
     """The configuration of the project, unless it belongs to what is looked at. What it loosens there is said."""
-    here = os.getcwd()
+    here = current_folder()
+    if not here:
+        return Configuration()
     # A file that is named may be a file of a downloaded folder just as well, and so may what comes through a pipe.
     folders = [path if os.path.isdir(path) else os.path.dirname(path) or os.curdir for path in named]
 
@@ -135,8 +148,8 @@ def _found(named: list[str]) -> Configuration:
         return own
 
     found = find(here, may)
-    loosened = [key for key in LOOSENING if key in found.settings]
-    if loosened and any(_inside(found.path, folder) for folder in named if os.path.isdir(folder)):
+    loosened = [key for key in LOOSENING if key in found.settings and key in keys]
+    if loosened and any(_inside(found.path, folder) for folder in folders):
         shown = os.path.relpath(found.path)
         _note(f"{shown} lies in what is looked at, and sets {', '.join(loosened)}; --no-config leaves it out")
     return found

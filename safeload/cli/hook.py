@@ -49,6 +49,9 @@ FREE_OF_PICKLES = frozenset(
 )
 """Kinds of what nothing here can read that an unpickler cannot read either: their first bytes end it at once."""
 
+_NOTHING_STAGED = "nothing is staged, so nothing was judged\n"
+_NOTHING_NAMED = "no file was named, so nothing was judged; what a commit would bring: safeload hook scan --staged\n"
+
 _TENSORS_ONLY = frozenset({"safetensors", "safetensors-index"})
 
 
@@ -68,7 +71,7 @@ class ScanNames(Names, Scanning):
     """The same, with the project's own defaults."""
 
 
-@click.group(cls=Suggesting, epilog=EXAMPLES)
+@click.group(cls=Suggesting, epilog=EXAMPLES, no_args_is_help=False)
 def hook() -> None:
     """For pre-commit and CI: judge what is about to be committed or merged.
 
@@ -109,7 +112,8 @@ def scan(
     terms = accepted.terms(Policy.find(policy), baseline, (), fail_on)
     found, _ = judged(files, terms, staged=staged, limits=Limits.parse(limits))
     outcome = Outcome(found.reports, terms.policy.digest, time.perf_counter() - start, allow_empty=True)
-    write_out(_text(outcome, verbose=verbose), color=False)
+    nothing = _NOTHING_STAGED if staged else _NOTHING_NAMED
+    write_out(_text(outcome, verbose=verbose) if files or found.reports else nothing, color=False)
     # A commit has few of the files that a baseline is about: what matched nothing here means nothing.
     accepted.explain(found._replace(stale=()), terms)
     context.exit(exit_code(found, terms, fail_on, allow_empty=True))

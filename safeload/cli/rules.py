@@ -110,7 +110,9 @@ def show(context: click.Context, name: str, policy_file: str | None, as_json: bo
             from difflib import get_close_matches
 
             near = get_close_matches(name, [rule for rule, _, _ in RULES], 3)
-            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "a name is written with its module"
+            hint = "safeload rules list has them; a name of Python is written with its module, as os.system"
+            if near:
+                hint = f"did you mean {' or '.join(map(repr, near))}?"
             raise UsageError(f"there is no rule {name!r}; {hint}")
         fields = _global(policy, module, last)
     write_out(_dump(fields) if as_json else _text(fields), color=False)

@@ -14,7 +14,7 @@ import click
 from safeload.cli import accepted, outputs
 from safeload.cli.certifier import Certifier, certifying
 from safeload.cli.coloring import color_option, is_terminal
-from safeload.cli.configured import Scanning
+from safeload.cli.configured import Scanning, current_folder
 from safeload.cli.progress import progress
 from safeload.findings import Verdict
 from safeload.inputs.walk import Target, walk
@@ -146,7 +146,7 @@ def scan(
     seconds = time.perf_counter() - start
     rules = outputs.explanations(reporting)
     details = outputs.detailed(reporting, found.reports, settings)
-    outcome = Outcome(found.reports, settings.policy.digest, seconds, allow_empty, details, rules, os.getcwd())
+    outcome = Outcome(found.reports, settings.policy.digest, seconds, allow_empty, details, rules, current_folder())
     outputs.deliver(reporting, outcome, Style(verbose=verbose, quiet=quiet), color)
     accepted.explain(found, terms, quiet=quiet)
     code = exit_code(accepted.ending(found, terms, allow_empty=allow_empty), fail_on)

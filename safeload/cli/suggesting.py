@@ -11,6 +11,12 @@ import click
 class Suggesting(click.Group):
     """A group whose unknown commands are an error with the closest names. (Options: click does it itself.)"""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments; none at all is an error with the commands that there are."""
+        if not args and not self.no_args_is_help and not ctx.resilient_parsing:
+            raise click.UsageError(f"Missing command, one of: {', '.join(self.list_commands(ctx))}", ctx)
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

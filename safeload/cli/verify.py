@@ -14,6 +14,7 @@ from safeload.cli.ending import need, refuse, write_out
 from safeload.cli.transfer import transfer
 from safeload.errors import NotEqual, UnsafeCheckpoint
 from safeload.limits import Limits
+from safeload.reports import escape
 
 EXAMPLES = """\b
 Examples:
@@ -58,7 +59,7 @@ def verify(
     except UnsafeCheckpoint as error:
         refuse(with_report(error), refusal_code(error))
     except NotEqual as error:
-        refuse(str(error), 1)
+        refuse(f"{escape.path(dst)} does not hold what {escape.path(src)} holds: {error}", 1)
     if not quiet:
         write_out(verified_text(found, src, dst), color=False)
     context.exit(0)

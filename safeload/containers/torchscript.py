@@ -46,7 +46,7 @@ class TorchScript:
             listed = ", ".join(name[:100] for name in code[:_LISTED]) + (", ..." if len(code) > _LISTED else "")
             members.notes.add(
                 "torchscript-code",
-                f"the archive holds {len(code)} code members ({listed}) that run when TorchScript loads or calls it",
+                f"the archive holds code ({listed}) that runs when TorchScript loads or calls it",
                 member=code[0],
             )
             yield from members.notes.take()

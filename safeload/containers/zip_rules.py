@@ -82,7 +82,9 @@ RULES: dict[str, Rule] = {
     "torch-zip-outside-folder": Rule(_UNJUDGED, _HIGH, _REPACK),
     "torch-zip-name-case": Rule(_DANGEROUS, _CRITICAL, _FORGED),
     "torch-zip-record": Rule(_UNJUDGED, _MEDIUM, _REPACK),
-    "torchscript-code": Rule(_UNVETTED, _HIGH, "Load it only if you trust its source, or convert its tensors only."),
+    "torchscript-code": Rule(
+        _UNVETTED, _HIGH, "Load it only if you trust its source; safeload convert --allow unvetted takes its tensors."
+    ),
 }
 
 

@@ -1,33 +1,24 @@
 """What a conversion left out of a file because it cannot go over: each with its place in the object and in the file.
 
-Objects outside the vetted table, tensors whose storage is missing or damaged, and arrays of dropped objects that have
-no form of their own. Calls nothing; of the bytes it reads compressed storages only, and keeps none.
+Objects outside the vetted table, tensors whose storage is missing, and arrays of dropped objects that have no form of
+their own. Calls nothing and reads no bytes.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Mapping
-
 from safeload.cell import Cell
 from safeload.converting.interface import Dropped
-from safeload.converting.naming import arrays_outside, has_bytes, homes, is_lone_array, parts
+from safeload.converting.naming import arrays_outside, is_lone_array
 from safeload.document import (
-    ArraySpec,
     Built,
     Document,
     Enclosed,
-    Extent,
-    StorageSpec,
-    StorageValue,
-    TensorSpec,
     WrappedTensor,
     resolve,
 )
 from safeload.errors import LimitExceeded
 from safeload.limits import Limits
 from safeload.record import Record
-from safeload.source import Source
 from safeload.tree.paths import named_leaves
 
 _CHUNK = 1 << 20
@@ -76,77 +67,6 @@ def _lost_storage(record: Record) -> bool:
             return True
         record = inner
     return False
-
-
-def damaged(document: Document, limits: Limits) -> dict[int, str]:
-    """Id of an Extent -> what is wrong with it, for each compressed storage of a tensor that does not inflate.
-
-    Each is read once, in pieces; what is not compressed has no way to be damaged unnoticed.
-    """
-    found: dict[int, str] = {}
-    seen: set[int] = set()
-    for _, home, extent in _extents(document, named_leaves(document.root, has_bytes, limits), limits):
-        if id(extent) not in seen and not extent.stored and (problem := _problem(home.source, extent)):
-            found[id(extent)] = problem
-        seen.add(id(extent))
-    return found
-
-
-def _extents(
-    document: Document, leaves: Mapping[str, object], limits: Limits
-) -> Iterator[tuple[str, Document, Extent]]:
-    """(name, Document, extent in it) for each storage in which elements of `leaves` (name -> leaf) lie."""
-    inner = homes(document, limits)
-    for name, leaf in leaves.items():
-        for part in parts(name, leaf, limits):
-            spec = _storage(part.leaf)
-            if spec is not None:
-                home = spec.home or inner.get(id(part.leaf)) or document
-                extent = home.storages.get(spec.key)
-                if extent is not None:
-                    yield name, home, extent
-
-
-def _problem(source: Source, extent: Extent) -> str:
-    """Why a compressed storage cannot be read, "" when it can. Agrees with `Inflated`, and writes nothing."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    done = at = 0
-    try:
-        # SECURITY: bounded by the size that the directory announced, never by what the stream would give.
-        while not inflater.eof and done <= extent.size:
-            given = inflater.unconsumed_tail
-            if not given and at < extent.length:
-                given = source.peek(extent.offset + at, min(_CHUNK, extent.length - at))
-                at += _CHUNK
-            data = inflater.decompress(given, _CHUNK)
-            if not data and not given:
-                break
-            done += len(data)
-    except zlib.error as error:
-        return f"a compressed storage does not inflate: {error}"
-    if done != extent.size or not inflater.eof:
-        return f"a compressed storage does not inflate to {extent.size} bytes"
-    return ""
-
-
-def unreadable(
-    document: Document, leaves: Mapping[str, object], broken: Mapping[int, str], limits: Limits
-) -> dict[str, Dropped]:
-    """Name -> what was left out, for each of `leaves` (name -> tensor) with elements in one of the `broken` extents."""
-    found: dict[str, Dropped] = {}
-    for name, _, extent in _extents(document, leaves, limits) if broken else ():
-        if id(extent) in broken:
-            found.setdefault(name, Dropped("tensor", name, offset=extent.offset, reason=broken[id(extent)]))
-    return found
-
-
-def _storage(leaf: object) -> StorageSpec | None:
-    """The storage in which the elements of one named part lie; None for what has its bytes with it."""
-    if isinstance(leaf, Built) and leaf.args:
-        leaf = resolve(leaf.args[0])
-    if isinstance(leaf, ArraySpec):
-        return leaf.data if isinstance(leaf.data, StorageSpec) else None
-    return leaf.storage if isinstance(leaf, TensorSpec | StorageValue) else None
 
 
 def _offsets(document: Document, wanted: set[int]) -> dict[int, int]:

@@ -26,7 +26,7 @@ from safeload.converting.interface import Conversion, Dropped, Options, Verifica
 from safeload.converting.manifest import manifest_output, of_shards, read_manifest, written
 from safeload.converting.output import Output, output_error
 from safeload.converting.parallel import run_all
-from safeload.converting.select import Offer, gives, new_key, offered, rooted, shared_out
+from safeload.converting.select import gives, new_key, offered, rooted, shared_out
 from safeload.converting.shards import (
     INDEX,
     SUFFIX,
@@ -172,7 +172,7 @@ def planned_shards(index_path: str, options: Options, jobs: int) -> Planned:
     return Planned(index, shards, tuple(empty), tuple(lost))
 
 
-def _offer(path: str, options: Options) -> Offer:
+def _offer(path: str, options: Options) -> tuple[str, ...]:
     """What a shard can give, by a scan of its own: it is judged again when it is converted."""
     with closing(FileSource(path)) as source:
         scan = scan_source(source, policy=options.policy or Policy.default(), limits=options.limits)
@@ -182,21 +182,19 @@ def _offer(path: str, options: Options) -> Offer:
         return offered(rooted(scan.document, options.limits).document, options)
 
 
-def _emptied(offer: Offer) -> str:
-    if offer.names:
-        return "none of its tensors is selected"
-    return "none of its tensors can be read" if offer.lost else "it holds no tensor"
+def _emptied(offer: tuple[str, ...]) -> str:
+    return "none of its tensors is selected" if offer else "it holds no tensor"
 
 
-def _nothing_of(index: Index, file: str, offer: Offer, options: Options) -> list[Dropped]:
+def _nothing_of(index: Index, file: str, offer: tuple[str, ...], options: Options) -> list[Dropped]:
     """What is left out with a shard that gives nothing. Raises Malformed when the index claims more."""
     claimed = [name for name, where in index.weight_map.items() if where == file]
     if not options.disarm:
         for name in claimed:
-            if name not in offer.names and new_key(name, options) is not None:
+            if name not in offer and new_key(name, options) is not None:
                 raise Malformed(f"the index says that {file!a} holds {name[:200]!a}, which it does not")
     reasons = dict.fromkeys(claimed, "its shard does not hold it in a form that can be read")
-    reasons |= dict.fromkeys(offer.names, "not selected")
+    reasons |= dict.fromkeys(offer, "not selected")
     return [Dropped("tensor", name, reason=reason) for name, reason in reasons.items()]
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import NamedTuple, TypeGuard
 
-from safeload.converting.dropping import damaged, dropped_arrays, unreadable
+from safeload.converting.dropping import dropped_arrays
 from safeload.converting.interface import Dropped, Options
 from safeload.converting.naming import is_tensor
 from safeload.document import Built, Document, Enclosed, resolve
@@ -38,59 +38,48 @@ class Selection(NamedTuple):
 def selected(document: Document, options: Options, *, bare: bool = False) -> Selection:
     """`document` as `options` want it. Raises NotConvertible and UsageError for names that do not fit them.
 
-    `bare` takes the tensors alone, whatever the options: of a dangerous file nothing else goes over. With `disarm` the
-    same is done with a file in which a storage is damaged, and its tensors are left out.
+    `bare` takes the tensors alone, whatever the options: of a dangerous file nothing else goes over.
     """
-    broken = damaged(document, options.limits) if options.disarm else {}
     chosen = _chosen(document, options)
-    if not (options.selects or bare or broken):
+    if not (options.selects or bare):
         drops = options.disarm or options.allow == "unvetted"
         return Selection(chosen, dropped_arrays(chosen, options.limits) if drops else ())
-    return _flat(chosen, document, options, broken)
+    return _flat(chosen, options)
 
 
 def _chosen(document: Document, options: Options) -> Document:
     return _with_root(document, _modules(document.root)) if options.records else document
 
 
-class Offer(NamedTuple):
-    """What one shard of a checkpoint can give: the names of its tensors, and of those that cannot be read."""
-
-    names: tuple[str, ...]
-    lost: tuple[str, ...] = ()
+def offered(document: Document, options: Options) -> tuple[str, ...]:
+    """The names of the tensors that the shard `document` can give. Raises as `selected` does."""
+    return tuple(named_leaves(_chosen(document, options).root, is_tensor, options.limits, strict=True))
 
 
-def offered(document: Document, options: Options) -> Offer:
-    """The Offer of the shard that `document` is. Raises as `selected` does."""
-    broken = damaged(document, options.limits) if options.disarm else {}
-    chosen = _chosen(document, options)
-    found = named_leaves(chosen.root, is_tensor, options.limits, strict=True)
-    lost = unreadable(document, found, broken, options.limits)
-    return Offer(tuple(name for name in found if name not in lost), tuple(lost))
-
-
-def gives(offer: Offer, options: Options) -> bool:
+def gives(offer: Iterable[str], options: Options) -> bool:
     """Whether anything of a shard goes over."""
-    return any(_wanted(name, options.keys) for name in offer.names)
+    return any(_wanted(name, options.keys) for name in offer)
 
 
-def shared_out(offers: Mapping[str, Offer], options: Options) -> dict[str, Options]:
-    """The options for each shard (file name -> Offer) that gives something, so that all together do what was asked.
+def shared_out(offers: Mapping[str, tuple[str, ...]], options: Options) -> dict[str, Options]:
+    """The options for each shard that gives something, so that all together do what was asked.
+
+    offers   file name -> what `offered` gives
 
     Each glob has to match in some shard, each old name to be in some, the prefix to be on all names that are chosen,
     and no two shards may have one new name. Raises NotConvertible and UsageError.
     """
-    every = [name for offer in offers.values() for name in offer.names]
+    every = [name for offer in offers.values() for name in offer]
     for glob in options.keys:
         if not any(fnmatchcase(name, glob) for name in every):
             raise _nothing((glob,), every)
     wanted = {
-        file: [name for name in offer.names if _wanted(name, options.keys)]
+        file: [name for name in offer if _wanted(name, options.keys)]
         for file, offer in offers.items()
         if gives(offer, options)
     }
     if not wanted:
-        raise NotConvertible("the shards hold no tensor that can be read")
+        raise NotConvertible("the shards hold no tensor")
     prefix = options.strip_prefix
     _prefixed([name for names in wanted.values() for name in names], prefix)
     bare = {file: {name[len(prefix) :] for name in names} for file, names in wanted.items()}
@@ -178,23 +167,20 @@ def _is_module(value: object) -> bool:
     return is_module(value) or computed(value) is not None
 
 
-def _flat(document: Document, original: Document, options: Options, broken: Mapping[int, str]) -> Selection:
-    """A flat state_dict of the tensors that are wanted and can be read, under the names that are wanted."""
+def _flat(document: Document, options: Options) -> Selection:
+    """A flat state_dict of the tensors that are wanted, under the names that are wanted."""
     limits = options.limits
     found = named_leaves(document.root, is_tensor, limits, strict=True)
     if not found:
         raise NotConvertible("the file holds no tensors")
-    lost = unreadable(original, found, broken, limits)
-    if len(lost) == len(found):
-        raise NotConvertible(f"none of the {len(found)} tensors can be read: {next(iter(lost.values())).reason}")
-    kept = {name: leaf for name, leaf in found.items() if name not in lost and _wanted(name, options.keys)}
+    kept = {name: leaf for name, leaf in found.items() if _wanted(name, options.keys)}
     if not kept:
         raise _nothing(options.keys, list(found))
     names = _renamed(list(kept), options)
     items = dict(zip(names, kept.values(), strict=True))
     metadata = _stripped(_metadata(document.root, limits), options)
     state: dict[str, object] | None = {"_metadata": metadata} if metadata else None
-    dropped = [lost.get(name) or Dropped("tensor", name, reason="not selected") for name in found if name not in kept]
+    dropped = [Dropped("tensor", name, reason="not selected") for name in found if name not in kept]
     dropped.append(Dropped("value", "", reason="the tree around the selected tensors, and all in it that is no tensor"))
     return Selection(_with_root(document, Built(_ORDERED, (), items, state)), tuple(dropped))
 

@@ -153,7 +153,9 @@ def _heading(told: Told, story: Story) -> str:
     member = f"  {escape.name(told.member)}" if told.member else ""
     if told.role == "tree":
         return f"tree {of}{member}  no pickle; safeload would build from it"
-    return f"pickle {of}{member}  {escape.exact(told.role)} (protocol {told.protocol}, {_opcodes(told.opcodes)})"
+    # Of a member that has no other role the name is said once.
+    role = "" if told.role == told.member else f"  {escape.exact(told.role)}"
+    return f"pickle {of}{member}{role} (protocol {told.protocol}, {_opcodes(told.opcodes)})"
 
 
 def _opcodes(count: int) -> str:
@@ -275,6 +277,8 @@ def _place(finding: Finding) -> str:
 def _ending(story: Story, telling: Telling) -> Iterator[str]:
     verdict = story.report.verdict
     said = _SAID.get(verdict, "")
+    if verdict is Verdict.UNVETTED and any(finding.rule == "torchscript-code" for finding in story.remarks):
+        said = "It holds code that runs when TorchScript loads it, which safeload never runs."
     if telling.python is not None:
         said = said.replace("what is marked dangerous above", "something dangerous").replace("is told above", "it says")
     yield f"{_paint(verdict.value, _COLORS[verdict.value], telling)}: {said}"

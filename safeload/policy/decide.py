@@ -13,6 +13,7 @@ never lowers a verdict: what it calls record-safe counts for exit codes and load
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
@@ -185,7 +186,9 @@ class Policy:
         """
         if given is None or isinstance(given, Policy):
             return given or cls.default()
-        return cls.named(given) if isinstance(given, str) and given in NAMES else cls.from_file(given)
+        if isinstance(given, str) and (given in NAMES or (given.isidentifier() and not os.path.lexists(given))):
+            return cls.named(given)  # a mistyped name is answered with the names that there are
+        return cls.from_file(given)
 
     def weights_only(self) -> Policy:
         """This policy with only those vetted names that torch's own weights_only list admits."""

@@ -72,8 +72,8 @@ def _told(finding: Finding, report: Report) -> list[str]:
         lines.append(f"where: {where}")
     if finding.accepted:
         lines.append(f"accepted: {escape.exact(finding.accepted)}")
-    elif finding.remedy:
-        lines.append(f"do: {escape.exact(finding.remedy)}")
+    elif remedy := phrases.remedy(finding, report):
+        lines.append(f"do: {escape.exact(remedy)}")
     return [phrases.cut(line, LONGEST) for line in lines]
 
 

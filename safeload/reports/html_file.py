@@ -82,8 +82,8 @@ def _finding(finding: Finding, report: Report, detail: Detail | None, ident: str
     where = _where(finding, report)
     if where:
         fields.append(("Where", where))
-    if finding.remedy:
-        fields.append(("Do", text(cut(finding.remedy))))
+    if remedy := phrases.remedy(finding, report):
+        fields.append(("Do", text(cut(remedy))))
     if finding.accepted:
         fields.append(("Accepted", text(cut(finding.accepted))))
     title = tag(

@@ -89,5 +89,5 @@ def _told(findings: tuple[Finding, ...], report: Report) -> Iterator[str]:
             yield f"  where  {where}"
         if finding.accepted:
             yield f"  pass   {escape.exact(finding.accepted)}"
-        elif finding.remedy:
-            yield f"  do     {escape.exact(finding.remedy)}"
+        elif remedy := phrases.remedy(finding, report):
+            yield f"  do     {escape.exact(remedy)}"

@@ -83,13 +83,13 @@ def _group(group: list[Finding], report: Report, file: str, style: Style) -> Ite
         said += _code_or_none(finding.evidence)
         if len(group) > 1 and not style.verbose:
             said.append(f"and {len(group) - 1} more of this rule")
-        step = f"accepted: {_code(escape.exact(finding.accepted))}" if finding.accepted else _step(finding)
+        step = f"accepted: {_code(escape.exact(finding.accepted))}" if finding.accepted else _step(finding, report)
         where = phrases.where(finding, report)
         yield _row(f"**{finding.verdict}**", file, " ".join(said), _code(where) if where else "", step)
 
 
-def _step(finding: Finding) -> str:
-    return " ".join(_code_or_none(finding.remedy))
+def _step(finding: Finding, report: Report) -> str:
+    return " ".join(_code_or_none(phrases.remedy(finding, report)))
 
 
 def _row(*cells: str) -> str:

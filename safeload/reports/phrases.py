@@ -39,6 +39,12 @@ def where(finding: Finding, report: Report) -> str:
     return " ".join(parts)
 
 
+def remedy(finding: Finding, report: Report) -> str:
+    """What to do about a finding; "" where the file is dangerous for another one: how to load it is no advice then."""
+    loads = finding.verdict == Verdict.UNVETTED and report.verdict == Verdict.DANGEROUS
+    return "" if loads else finding.remedy
+
+
 def names(findings: Iterable[Finding]) -> str:
     """The globals that findings are about, the first few."""
     found = list(dict.fromkeys(finding.name for finding in findings if finding.name))
@@ -71,13 +77,20 @@ def next_step(outcome: Outcome) -> str:
     fields = summary_fields(outcome.reports, allow_empty=outcome.allow_empty)
     if fields[Verdict.DANGEROUS] and fields[Verdict.UNJUDGED]:
         return "Do not load the dangerous files, nor those that could not be judged."
+    unjudged = [report for report in outcome.reports if report.verdict == Verdict.UNJUDGED]
+    if unjudged and all(f.rule == "not-found" for report in unjudged for f in main_findings(report)):
+        return "Check the paths: what is not there was not judged."
+    if outcome.verdict == Verdict.CLEAN and fields[Verdict.CLEAN] == 1:
+        return "All that it would do is in the vetted table."
     return _NEXT[outcome.verdict]
 
 
 def _nothing(outcome: Outcome) -> str:
     """The next step when no file was judged."""
     if outcome.allow_empty:
-        return "Nothing was judged, as --allow-empty allows."
+        if outcome.reports:
+            return "Nothing was judged: every file was skipped, and that is allowed here. --verbose says why."
+        return "There was nothing to judge, and that is allowed here."
     if outcome.reports:
         return "Nothing was judged: every file was skipped. --verbose says why; --allow-empty accepts it."
     return "There was nothing to scan. Name files or folders with checkpoints; --allow-empty accepts it."

@@ -145,8 +145,8 @@ def _message(finding: Finding, report: Report) -> str:
         lines.append(f"What: {plain(phrases.cut(escape.exact(finding.evidence)))}")
     if where := phrases.where(finding, report):
         lines.append(f"Where: {plain(where)}")
-    if finding.remedy:
-        lines.append(f"What to do: {plain(finding.remedy)}")
+    if remedy := phrases.remedy(finding, report):
+        lines.append(f"What to do: {plain(remedy)}")
     return "\n".join(lines)
 
 

@@ -100,8 +100,9 @@ def _group(findings: list[Finding], report: Report, style: Style) -> Iterator[st
             yield f"    {_paint('where', '2', style)}  {where}"
         if finding.accepted:
             yield f"    {_paint('pass ', '2', style)}  {escape.exact(finding.accepted)}"
-        if finding.remedy and (follower is None or follower.remedy != finding.remedy):
-            yield f"    {_paint('do   ', '2', style)}  {escape.exact(finding.remedy)}"
+        remedy = phrases.remedy(finding, report)
+        if remedy and (follower is None or follower.remedy != finding.remedy):
+            yield f"    {_paint('do   ', '2', style)}  {escape.exact(remedy)}"
     rest = findings[len(shown) :]
     if rest:
         yield f"  and {len(rest)} more of {escape.exact(rest[0].rule)}{phrases.names(rest)}"

@@ -6,6 +6,7 @@ import pytest
 
 from safeload.checks import CHECKS, View
 from safeload.checks.evidence import call_text, describe, global_name, mutation_text
+from safeload.checks.global_names import REMEDY_TEXT
 from safeload.findings import Verdict
 from safeload.limits import Limits
 from safeload.machine import Call, Global, Mutation, Program, run
@@ -141,3 +142,16 @@ def test_names_in_findings_are_short_plain_text() -> None:
 def test_one_name_is_reported_once() -> None:
     report = scan(pickle([put(OWN, 1), OWN, OWN, new(OWN)]))
     assert [(f.rule, f.offset) for f in report.findings] == [("unknown-global", 4)]
+
+
+@pytest.mark.parametrize("text", [b"certifi==2024.1\nclick==8.1\n", b"checkpoint: x.pt\nlr: 0.1\n"])
+def test_a_text_that_reads_as_an_import_is_said_to_be_one(text: bytes) -> None:
+    """It keeps its verdict, for an importer may find a module of any name; nobody is told to delete it."""
+    named = [finding for finding in scan(text).findings if finding.name]
+    assert named[0].rule == "dotted-name"
+    assert {finding.remedy for finding in named} == {REMEDY_TEXT}
+
+
+@pytest.mark.parametrize("module", ["my.project", "_x", "os\u200b", "os\x01"])
+def test_nothing_else_is_said_to_be_text(module: str) -> None:
+    assert REMEDY_TEXT not in {finding.remedy for finding in scan(pickle(stack_name(module, "a.b"), PROTO4)).findings}

@@ -33,6 +33,11 @@ def safeload(*args: str) -> Result:
         (["--versoin"], "'--version'"),
         (["help", "verdict"], "No such topic or command 'verdict'. Did you mean 'verdicts'"),
         (["doctor", "--josn"], "'--json'"),
+        (["completion"], "Choose from: bash, zsh, fish"),
+        (["hook"], "Missing command, one of: ci, no-pickle, scan"),
+        (["baseline"], "Missing command, one of: check, write"),
+        (["scan", "--policy", "strct", "x.pt"], "there is no policy 'strct'; the policies are weights-only, standard"),
+        (["rules", "show", "zzzz"], "safeload rules list has them"),
     ],
 )
 def test_a_slip_is_answered_with_what_was_meant(args: list[str], said: str) -> None:

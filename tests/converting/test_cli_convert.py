@@ -239,7 +239,7 @@ def test_verify_finds_a_difference(model: Path, damage: Any) -> None:
     path.write_bytes(damage(path.read_bytes()))
     result = call("verify", "model.pth", "model.safetensors")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("Refused: ")
+    assert result.stderr.startswith("Refused: model.safetensors does not hold what model.pth holds: ")
 
 
 def test_help_teaches(here: Path) -> None:
