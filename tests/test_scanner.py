@@ -246,7 +246,7 @@ def test_a_report_says_where_in_member_and_file() -> None:
     with zipfile.ZipFile(deflated, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", BAD * 3)
     assert scan(deflated.getvalue()).findings[0].offset == at
-    assert scan(gzip.compress(BAD)).findings[0].offset == at
+    assert scan(gzip.compress(BAD, mtime=0)).findings[0].offset == at
 
 
 def test_the_wire_holds_the_same() -> None:

@@ -23,6 +23,14 @@ DANGEROUS = b"cos\nsystem\n(S'echo harmless'\ntR."
 UNVETTED = b"cmine\nNet\n)\x81."
 
 
+def test_code_of_torchscript_is_not_laid_to_pickle() -> None:
+    said = explain(str(FILES / "benign/torchscript.pt")).stdout
+    assert "unvetted: It holds code that runs when TorchScript loads it" in said
+    assert "Plain pickle would import" not in said
+    # A member whose role is its own name is named once.
+    assert "pickle 3 of 3  net/constants.pkl (protocol 2" in said
+
+
 @pytest.mark.skipif(os.name == "nt", reason="names are quoted for another shell there")
 @pytest.mark.parametrize("name", CASES)
 def test_golden(name: str) -> None:

@@ -44,6 +44,8 @@ def test_what_cannot_be_judged_fails_with_two(repo: Repo) -> None:
 def test_no_names_are_nothing_to_do(repo: Repo) -> None:
     for command in ("scan", "no-pickle"):
         assert repo.safeload("hook", command, "--").returncode == 0
+    assert "safeload hook scan --staged" in repo.safeload("hook", "scan").stdout
+    assert repo.safeload("hook", "scan", "--staged").stdout == "nothing is staged, so nothing was judged\n"
 
 
 def test_fail_on_dangerous_lets_unvetted_pass_and_nothing_else(repo: Repo) -> None:
