@@ -5,6 +5,7 @@ Imports nothing that a file names and runs nothing. Knows no format, no opcode a
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import Any, NamedTuple
 
 from safeload.containers import NOT_A_MODEL, Container
@@ -30,15 +31,17 @@ class Scan(NamedTuple):
     document: Document | None
 
 
-def scan(f: Any, *, policy: Policy | None = None, limits: Limits | None = None) -> Report:
+def scan(f: Any, *, policy: Policy | str | PathLike[str] | None = None, limits: Limits | None = None) -> Report:
     """Judge one file without running anything in it.
 
     `f` is a path, the bytes themselves or a binary file object (read from its current position). Torch is not needed.
+    `policy` is what `Policy.find` takes: a Policy, the name of one, or the path of a pack.
     Raises InputError when the input cannot be read; what is *in* it never raises, it is a finding.
     """
+    rules = Policy.find(policy)
     source = open_source(f)
     try:
-        return report_on(source, policy=policy or Policy.default(), limits=limits or Limits())
+        return report_on(source, policy=rules, limits=limits or Limits())
     finally:
         source.close()
 

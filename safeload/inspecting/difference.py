@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from os import PathLike
 from typing import Any
 
 from safeload.document import Document
@@ -42,7 +43,7 @@ def diff(
     b: Any,
     *,
     keys_only: bool = False,
-    policy: Policy | None = None,
+    policy: Policy | str | PathLike[str] | None = None,
     limits: Limits | None = None,
     progress: Told | None = None,
 ) -> Difference:
@@ -55,7 +56,7 @@ def diff(
     what is no tensor; not compared are requires_grad, Parameter or tensor, devices, strides and the order of keys.
     Memory stays bounded. Raises InputError when one cannot be read, and Malformed when nothing in one was understood.
     """
-    policy, limits = policy or Policy.default(), limits or Limits()
+    rules, limits = Policy.find(policy), limits or Limits()
     with ExitStack() as stack:
         sources = []
         for f in (a, b):
@@ -64,7 +65,7 @@ def diff(
             sources.append(source)
         pause()
         stack.callback(resume)
-        sides = [_Held(source, policy, limits) for source in sources]
+        sides = [_Held(source, rules, limits) for source in sources]
         _name(sides, limits)
         return _difference(sides[0], sides[1], keys_only, progress)
 

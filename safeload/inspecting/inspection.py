@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 from safeload.document import Document
@@ -27,16 +28,17 @@ _OTHERS = 100
 _PARTS = frozenset({"torch-legacy", "torch-tar", "npz"})
 
 
-def inspect(f: Any, *, policy: Policy | None = None, limits: Limits | None = None) -> Inspection:
+def inspect(f: Any, *, policy: Policy | str | PathLike[str] | None = None, limits: Limits | None = None) -> Inspection:
     """What is in the file `f` (a path, bytes or a binary file object), whatever the verdict. Torch is not needed.
 
     Nothing of the file is run, and no bytes of tensors are read. Raises InputError when the input cannot be read. A
     file in which nothing was understood has no entries; its report says why.
     """
+    rules = Policy.find(policy)
     source = open_source(f)
     pause()
     try:
-        return inspection(source, policy or Policy.default(), limits or Limits())
+        return inspection(source, rules, limits or Limits())
     finally:
         resume()
         source.close()

@@ -51,6 +51,16 @@ def test_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Policy.find("./strict").decide("m", "n").library == "l"
 
 
+def test_scan_inspect_and_diff_take_what_find_takes() -> None:
+    assert safeload.scan(DATE, policy="standard").verdict is Verdict.CLEAN
+    assert safeload.scan(DATE, policy="weights-only").verdict is Verdict.UNVETTED
+    assert safeload.inspect(DATE, policy="weights-only").report.verdict is Verdict.UNVETTED
+    assert safeload.diff(DATE, CLEAN, policy="weights-only").a.report.verdict is Verdict.UNVETTED
+    for call in (safeload.scan, safeload.inspect):
+        with pytest.raises(UsageError, match="the policies are weights-only"):
+            call(CLEAN, policy="strct")
+
+
 def test_weights_only_takes_torchs_list() -> None:
     assert safeload.scan(DATE).verdict is Verdict.CLEAN
     assert safeload.scan(DATE, policy=Policy.named("weights-only")).verdict is Verdict.UNVETTED
