@@ -12,6 +12,7 @@ import time
 import click
 
 from safeload.cli import accepted, outfile, outputs
+from safeload.cli.configured import current_folder
 from safeload.cli.ending import write_out
 from safeload.cli.hook_judging import FAIL_ON, exit_code, follows_pointer, judge_all
 from safeload.configuration import from_environment
@@ -107,7 +108,7 @@ def ci(
         empty,
         details,
         outputs.explanations(files),
-        os.getcwd(),
+        current_folder(),
     )
     for form, path in files:
         outfile.write(str(path), form.render(outcome, Style()))
