@@ -50,6 +50,7 @@ def compare(
             result = compare_bytes(
                 job.plan.stored, output, output.path, tempfile.gettempdir(),
                 limits=limits, told=job.told("verify", layout.size), digests=digests,
+                alone=job.alone,
             )  # fmt: skip
             job.unchanged()
             if output.changed() or not output.still_judged():

@@ -23,14 +23,18 @@ _GAP = 16
 
 
 class Boxes:
-    """Iterates over (offset in the tensor, source elements, output elements), elements as rows of bytes."""
+    """Iterates over (offset in the tensor, source elements, output elements), elements as rows of bytes.
 
-    def __init__(self, stored: Stored, source: Bytes, output: Bytes, offset: int) -> None:
+    base     where the tensor's storage begins in `source`
+    offset   where the tensor begins in `output`
+    """
+
+    def __init__(self, stored: Stored, source: Bytes, base: int, output: Bytes, offset: int) -> None:
         piece = stored.piece
         self._width = piece.width
         self._source = source
         self._output = output
-        self._start = piece.start
+        self._start = base + piece.start
         self._offset = offset
         self._shape = piece.shape
         self._theirs = piece.stride

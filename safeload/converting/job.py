@@ -17,7 +17,7 @@ from safeload.converting.select import rooted, selected
 from safeload.document import Document
 from safeload.errors import InputError, Malformed, UnsafeCheckpoint
 from safeload.findings import Verdict
-from safeload.inputs import FileSource, open_source
+from safeload.inputs import FileSource, StreamSource, open_source
 from safeload.machine.pause import pause, resume
 from safeload.policy import Policy
 from safeload.scanner import Scan, scan_source
@@ -75,6 +75,11 @@ class Job:
     def tree(self) -> str | None:
         """The text of the tree; None where tensors alone go over."""
         return None if self.bare else encode(self.document, self.plan, self.options.limits)
+
+    @property
+    def alone(self) -> bool:
+        """Whether the source cannot be read by several threads: a caller's file object has one position."""
+        return isinstance(self.source, StreamSource)
 
     def layout(self) -> Layout:
         """The one file that holds everything."""

@@ -219,4 +219,6 @@ def _compared(job: Job, source: FileSource, written: Document, recorded: bool) -
         if told is not None:
             told("verify", done, total)
 
-    return compare(tensors, source, source.path, tempfile.gettempdir(), limits=job.options.limits, told=step)
+    return compare(
+        tensors, source, source.path, tempfile.gettempdir(), limits=job.options.limits, told=step, alone=job.alone
+    )

@@ -8,13 +8,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from safeload.converting import system
-from safeload.converting.following import Following, Ready
 from safeload.converting.interface import Verification
 from safeload.converting.job import Job
 from safeload.converting.layout import Layout
 from safeload.converting.output import Output, output_error
+from safeload.converting.portions import Crew, Work, hands, portions
 from safeload.document import Document
 from safeload.errors import InputError, MissingExtra, NotEqual, OutputError
 from safeload.findings import Verdict
@@ -63,7 +64,7 @@ def staged(job: Job, layout: Layout, dst: str | os.PathLike[str], *, digests: bo
     Raises OutputError for the output, InputError when the source changed, NotEqual when they differ.
     """
     try:
-        from safeload.converting.verify import compare
+        from safeload.converting.verify import Comparison
         from safeload.converting.writer import Writer
     except ImportError as error:
         raise MissingExtra("conversion needs numpy and safetensors: pip install 'safeload[convert]'") from error
@@ -80,27 +81,31 @@ def staged(job: Job, layout: Layout, dst: str | os.PathLike[str], *, digests: bo
         written = FileSource(output.readable)
         stack.callback(written.close)
 
-        def compared(ready: Ready) -> Verification:
-            tensors = {stored.name: stored for stored, _ in layout.tensors}
-            told = job.told("verify", layout.size)
-            return compare(
-                tensors, written, output.readable, output.folder,
-                limits=options.limits, told=told, digests=digests, ready=ready,
-            )  # fmt: skip
-
-        follower = Following(compared)
+        crew = Crew()
+        writer = Writer(output.fd, output.folder, crew.told(job.told("write", layout.size)), flush=options.sync)
+        stack.callback(writer.close)
         with job.timed("write"), writing(output):
-            writer = Writer(output.fd, output.folder, job.told("write", layout.size), follower.complete)
             writer.head(layout)
-            if options.overlap:
-                stack.enter_context(follower)
-            writer.body(layout)
             if sidecar is not None and layout.sidecar is not None:
                 system.write_at(sidecar.fd, layout.sidecar, 0)
+        count = hands(alone=job.alone)
+        with job.timed("verify"):
+            tensors = {stored.name: stored for stored, _ in layout.tensors}
+            told = crew.told(job.told("verify", layout.size))
+            comparison = Comparison(
+                tensors, written, output.readable, output.folder, limits=options.limits, told=told, digests=digests
+            )
+            stack.callback(comparison.close)
+            comparing = [comparison.hand().compare for _ in range(count)]
+        parts = list(portions([stored.nbytes for stored, _ in layout.tensors]))
+        with job.timed("write"):
+            crew.share(
+                parts, [_writing(writer, layout, output, hand if options.overlap else None) for hand in comparing]
+            )
         with job.timed("verify"):
             if not options.overlap:
-                stack.enter_context(follower)
-            verification = follower.result()
+                crew.share(parts, comparing)
+            verification = comparison.result()
         if options.sync:
             with job.timed("sync"):
                 job.told("sync", layout.size)(0)
@@ -113,6 +118,19 @@ def staged(job: Job, layout: Layout, dst: str | os.PathLike[str], *, digests: bo
             if written.read(0, len(layout.header)) != layout.header:
                 raise NotEqual("the header of the output is not the one that was written")
         yield Staged(output, sidecar, layout, verification, writer.infinite)
+
+
+def _writing(writer: Any, layout: Layout, output: Output, then: Work | None) -> Work:
+    """What one thread does with a portion: write it by a Hand of the Writer, `then` compare it."""
+    hand = writer.hand()
+
+    def work(part: range) -> None:
+        with writing(output):
+            hand.write(layout.tensors[part.start : part.stop])
+        if then is not None:
+            then(part)
+
+    return work
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+from contextlib import suppress
 
 _CHUNK = 32 << 20
 _BUFFER = 1 << 20
@@ -49,6 +51,43 @@ def read_at(fd: int, offset: int, length: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def read_into(fd: int, offset: int, buffer: memoryview) -> int:
+    """Fill `buffer` from `offset`; how many bytes, fewer only at the end of the file."""
+    got = 0
+    while got < len(buffer):
+        if hasattr(os, "preadv"):
+            count = os.preadv(fd, [buffer[got:]], offset + got)
+        else:
+            data = read_at(fd, offset + got, len(buffer) - got)
+            count = len(data)
+            buffer[got : got + count] = data
+        if not count:
+            break
+        got += count
+    return got
+
+
+def write_parts(fd: int, parts: list[memoryview], offset: int) -> None:
+    """Write all of `parts`, one behind the other, at `offset`. At most 1024 of them."""
+    done = os.pwritev(fd, parts, offset) if hasattr(os, "pwritev") else 0
+    for part in parts:
+        if done < len(part):
+            write_at(fd, part[done:], offset + done)
+        offset += len(part)
+        done = max(done - len(part), 0)
+
+
+def start_flush(fd: int, offset: int, length: int) -> None:
+    """Let the system begin to put a range that was just written on the disk, and do not wait for it.
+
+    Said by way of POSIX_FADV_DONTNEED, at which Linux starts to write what is dirty and keeps it; elsewhere it may mean
+    nothing. What becomes of it, the fsync at the end says.
+    """
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError):
+            os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)
+
+
 def resize(fd: int, size: int) -> None:
     """Give a new file its length; the bytes come later."""
     os.ftruncate(fd, size)
@@ -73,11 +112,15 @@ def replace(old: str, new: str) -> None:
 
 
 class Mover:
-    """Moves ranges of bytes from one file to another, by the best means that this pair of files allows."""
+    """Moves ranges of bytes from one file to another, by the best means that this pair of files allows.
 
-    def __init__(self, source: int, output: int) -> None:
+    For one thread; `turn` is shared by all that move to one output, for sendfile writes where its position is.
+    """
+
+    def __init__(self, source: int, output: int, turn: threading.Lock) -> None:
         self._source = source
         self._output = output
+        self._turn = turn
         self.means = [name for name in ("copy_file_range", "sendfile") if hasattr(os, name)]
 
     def move(self, start: int, at: int, length: int) -> int:
@@ -87,8 +130,9 @@ class Mover:
                 if self.means[0] == "copy_file_range":
                     count = copy_file_range(self._source, self._output, min(length, _CHUNK), start, at)
                 else:
-                    os.lseek(self._output, at, os.SEEK_SET)
-                    count = sendfile(self._output, self._source, start, min(length, _CHUNK))
+                    with self._turn:
+                        os.lseek(self._output, at, os.SEEK_SET)
+                        count = sendfile(self._output, self._source, start, min(length, _CHUNK))
             except OSError as error:
                 if error.errno not in _UNABLE:
                     raise

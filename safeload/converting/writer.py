@@ -1,13 +1,15 @@
-"""Bytes from the source into the output: by the kernel where they are moved as they are, else through numpy in blocks.
+"""Bytes from the source into the output: moved as they are, else through numpy in blocks.
 
-Knows nothing of names or trees; `verify` reads what this file wrote, by code of its own.
+Tensors that stand alone are moved by the kernel; small ones that are neighbours in both files go together through a
+buffer, which takes less time than a call for each. Knows nothing of names or trees; `verify` reads what this file
+wrote, by code of its own.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,9 +27,11 @@ from safeload.errors import InputError
 from safeload.inputs import FileSource
 
 _BUFFER = 1 << 20
+_GAP = 4 << 10
+_FLUSH = 32 << 20
 
 Told = Callable[[int], None]
-"""Called with bytes done."""
+"""Called with bytes more."""
 
 
 class _Run(NamedTuple):
@@ -38,87 +42,142 @@ class _Run(NamedTuple):
     start: int
     at: int
     length: int
-    last: int
+
+    @property
+    def offset(self) -> int:
+        """Of the first byte, in the source."""
+        return self.extent.offset + self.start
 
 
 class Writer:
-    """Writes one output. `infinite` counts finite elements that a cast made infinite.
+    """Writes one output, with a `Hand` for each thread. `close` it.
 
-    told       called with bytes done
-    complete   called with the number of tensors that are complete, in the order of the file
+    told    called with bytes more
+    flush   let the system begin to put on the disk what is written
     """
 
-    def __init__(self, fd: int, folder: str, told: Told, complete: Told) -> None:
-        self.infinite = 0
-        self._complete = complete
-        self._fd = fd
-        self._folder = folder
+    def __init__(self, fd: int, folder: str, told: Told, *, flush: bool = False) -> None:
+        self.fd = fd
+        self.turn = threading.Lock()
         self._told = told
-        self._done = 0
+        self._folder = folder
+        self._hands: list[Hand] = []
         self._inflated: dict[tuple[int, int], Inflated] = {}
-        self._movers: dict[int, system.Mover] = {}
+        self._inflating = threading.Lock()
+        self._flushed = 0 if flush else None
+
+    @property
+    def infinite(self) -> int:
+        """Finite elements that a cast made infinite."""
+        return sum(hand.infinite for hand in self._hands)
 
     def head(self, layout: Layout) -> None:
         """Write the header. Raises OSError."""
-        system.write_at(self._fd, layout.header, 0)
-        self._step(len(layout.header))
+        system.write_at(self.fd, layout.header, 0)
+        self._told(len(layout.header))
 
-    def body(self, layout: Layout) -> None:
-        """Write the tensors. Raises OSError for the output, InputError for the source."""
-        with ExitStack() as stack:
-            stack.callback(self._close)
-            for part in _runs(layout):
-                if isinstance(part, _Run):
-                    self._move(part)
-                    self._complete(part.last + 1)
-                else:
-                    self._transform(*part[:2])
-                    self._complete(part[2] + 1)
-        self._complete(len(layout.tensors))
+    def hand(self) -> Hand:
+        """What one thread writes with."""
+        self._hands.append(Hand(self))
+        return self._hands[-1]
 
-    def _close(self) -> None:
+    def wrote(self, count: int, end: int) -> None:
+        """Bytes more are written, up to `end`."""
+        self._told(count)
+        if self._flushed is not None and end - self._flushed >= _FLUSH:
+            start, self._flushed = self._flushed, end
+            system.start_flush(self.fd, start, end - start)
+
+    def inflated(self, document: Document, extent: Extent) -> int:
+        """A descriptor of the bytes of a compressed storage."""
+        with self._inflating:
+            key = (id(document), extent.offset)
+            if key not in self._inflated:
+                self._inflated[key] = Inflated(document.source, extent, self._folder)
+            return self._inflated[key].fd
+
+    def close(self) -> None:
+        """Remove what was laid open."""
         for inflated in self._inflated.values():
             inflated.close()
 
-    def _step(self, count: int) -> None:
-        self._done += count
-        self._told(self._done)
+
+class Hand:
+    """Writes tensors, for one thread."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.infinite = 0
+        self._writer = writer
+        self._fd = writer.fd
+        self._movers: dict[int, system.Mover] = {}
+        self._buffer = memoryview(b"")
+
+    def write(self, tensors: Sequence[tuple[Stored, int]]) -> None:
+        """Write tensors, each at its offset, in order. Raises OSError for the output, InputError for the source."""
+        near: list[_Run] = []
+        for part in _parts(tensors):
+            if near and not (isinstance(part, _Run) and _near(near, part)):
+                self._move_all(near)
+                near = []
+            if isinstance(part, _Run):
+                near.append(part)
+            else:
+                self._transform(*part)
+        if near:
+            self._move_all(near)
+
+    def _move_all(self, runs: list[_Run]) -> None:
+        """Move runs that `_near` put together: read with what is between them, written without."""
+        if len(runs) == 1:
+            self._move(runs[0])
+            return
+        first, last = runs[0], runs[-1]
+        if not self._buffer:
+            self._buffer = memoryview(bytearray(_BUFFER))
+        begin = first.offset
+        data = self._buffer[: last.offset + last.length - begin]
+        fd, _ = self._opened(first.document, first.extent)
+        if system.read_into(fd, begin, data) != len(data):
+            raise _shorter(first.document)
+        parts = [data[run.offset - begin :][: run.length] for run in runs]
+        system.write_parts(self._fd, parts, first.at)
+        end = last.at + last.length
+        self._writer.wrote(end - first.at, end)
 
     def _move(self, run: _Run) -> None:
         fd, start = self._opened(run.document, run.extent)
         if fd < 0:
             self._copy(run)
             return
-        mover = self._movers.setdefault(fd, system.Mover(fd, self._fd))
+        if fd not in self._movers:
+            self._movers[fd] = system.Mover(fd, self._fd, self._writer.turn)
+        mover = self._movers[fd]
         start += run.start
         at, left = run.at, run.length
         while left:
             count = mover.move(start, at, left)
             if not count:
-                raise InputError(errno.EIO, "got shorter while being read", run.document.source.name)
+                raise _shorter(run.document)
             start, at, left = start + count, at + count, left - count
-            self._step(count)
+            self._writer.wrote(count, at)
 
     def _copy(self, run: _Run) -> None:
-        offset = run.extent.offset + run.start
         for done in range(0, run.length, _BUFFER):
             length = min(_BUFFER, run.length - done)
-            system.write_at(self._fd, _peek(run.document, offset + done, length), run.at + done)
-            self._step(length)
+            system.write_at(self._fd, _peek(run.document, run.offset + done, length), run.at + done)
+            self._writer.wrote(length, run.at + done + length)
 
     def _transform(self, stored: Stored, offset: int) -> None:
         """Write a tensor whose bytes are not those of its source, or lie apart there."""
         piece = stored.piece
         fd, base = self._opened(piece.document, piece.extent)
-        source = piece.document.source
-        name = source.name
 
         def read(at: int, length: int) -> bytes:
             if fd < 0:
                 return _peek(piece.document, piece.extent.offset + at, length)
             data = system.read_at(fd, base + at, length)
             if len(data) != length:
-                raise InputError(errno.EIO, "got shorter while being read", name)
+                raise _shorter(piece.document)
             return data
 
         dims = dimensions(piece.shape, piece.stride, piece.width)
@@ -135,15 +194,12 @@ class Writer:
                 dims, starts, sizes, data, width,
                 lambda at, part: system.write_at(self._fd, part.data, offset + at),
             )  # fmt: skip
-            self._step(len(data))
+            self._writer.wrote(len(data), offset)
 
     def _opened(self, document: Document, extent: Extent) -> tuple[int, int]:
         """(descriptor, offset of the storage in it); -1 for what no descriptor leads to."""
         if not extent.stored:
-            key = (id(document), extent.offset)
-            if key not in self._inflated:
-                self._inflated[key] = Inflated(document.source, extent, self._folder)
-            return self._inflated[key].fd, 0
+            return self._writer.inflated(document, extent), 0
         source = document.source
         return (source.fileno(), extent.offset) if isinstance(source, FileSource) else (-1, 0)
 
@@ -151,13 +207,17 @@ class Writer:
 def _peek(document: Document, offset: int, length: int) -> bytes:
     data = document.source.peek(offset, length)
     if len(data) != length:
-        raise InputError(errno.EIO, "got shorter while being read", document.source.name)
+        raise _shorter(document)
     return data
 
 
-def _runs(layout: Layout) -> Iterator[_Run | tuple[Stored, int, int]]:
+def _shorter(document: Document) -> InputError:
+    return InputError(errno.EIO, "got shorter while being read", document.source.name)
+
+
+def _parts(tensors: Sequence[tuple[Stored, int]]) -> Iterator[_Run | tuple[Stored, int]]:
     run: _Run | None = None
-    for index, (stored, offset) in enumerate(layout.tensors):
+    for stored, offset in tensors:
         piece = stored.piece
         if not stored.nbytes:
             continue
@@ -165,17 +225,31 @@ def _runs(layout: Layout) -> Iterator[_Run | tuple[Stored, int, int]]:
             if run is not None:
                 yield run
                 run = None
-            yield stored, offset, index
+            yield stored, offset
         elif (
             run is not None
             and run.document is piece.document
             and run.extent is piece.extent
             and run.start + run.length == piece.start
         ):
-            run = run._replace(length=run.length + stored.nbytes, last=index)
+            run = run._replace(length=run.length + stored.nbytes)
         else:
             if run is not None:
                 yield run
-            run = _Run(piece.document, piece.extent, piece.start, offset, stored.nbytes, index)
+            run = _Run(piece.document, piece.extent, piece.start, offset, stored.nbytes)
     if run is not None:
         yield run
+
+
+def _near(runs: list[_Run], run: _Run) -> bool:
+    """Whether `run` lies right behind `runs` in both files, so that one reading takes all of them."""
+    last, first = runs[-1], runs[0]
+    return (
+        run.document is last.document
+        and run.extent.stored
+        and last.extent.stored
+        and run.at == last.at + last.length
+        and 0 <= run.offset - last.offset - last.length <= _GAP
+        and run.offset + run.length - first.offset <= _BUFFER
+        and isinstance(run.document.source, FileSource)
+    )

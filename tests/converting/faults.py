@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-STEPS = ("resize", "write_at", "copy_file_range", "sendfile", "fsync", "link", "replace")
+STEPS = ("resize", "write_at", "write_parts", "copy_file_range", "sendfile", "fsync", "link", "replace")
 OLD = b"what was there before"
 
 

@@ -10,6 +10,7 @@ import pytest
 from safeload.converting import blocks, gathered
 from safeload.converting.gathered import Boxes
 from safeload.converting.interface import Piece, Stored
+from safeload.converting.reread import whole
 from safeload.document import Document, Extent
 from safeload.inputs import MemorySource
 
@@ -89,27 +90,12 @@ def test_any_shape_and_stride(limit: int, monkeypatch: pytest.MonkeyPatch) -> No
         compare(raw, wanted, start, shape, stride, width)
 
 
-class Memory:
-    """Bytes in memory, as verification reads them."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def read(self, offset: int, length: int) -> bytes:
-        assert offset >= 0
-        assert offset + length <= len(self.data)
-        return self.data[offset : offset + length]
-
-    def fill(self, offset: int, buffer: memoryview) -> None:
-        buffer[:] = self.read(offset, len(buffer))
-
-
 def compare(raw: bytes, out: bytes, start: int, shape: tuple[int, ...], stride: tuple[int, ...], width: int) -> None:
     home = Document(None, MemorySource(raw))
     piece = Piece(home, Extent(0, len(raw), len(raw)), start, shape, stride, width)
     stored = Stored("x", "uint8", shape, len(out), piece)
     count = 0
-    for _, mine, theirs in Boxes(stored, Memory(raw), Memory(b"??" + out), 2):
+    for _, mine, theirs in Boxes(stored, whole(MemorySource(b"???" + raw)), 3, whole(MemorySource(b"??" + out)), 2):
         assert np.array_equal(mine, theirs)
         count += len(mine)
     assert count * width == len(out)

@@ -1,0 +1,198 @@
+"""One file in portions, by several threads: each tensor once, in order, and nobody at work when an error comes out."""
+
+from __future__ import annotations
+
+import io
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+import safeload
+from safeload.converting import system
+from safeload.converting.portions import MANY, PORTION, Crew, Stopped, portions
+from tests.converting.making import hide, left, saved
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([], []),
+        ([0], [range(1)]),
+        ([PORTION + 1, 1, 1], [range(1), range(1, 3)]),
+        ([1, PORTION, 1], [range(1), range(1, 2), range(2, 3)]),
+        ([1, PORTION - 1, 0, 1], [range(3), range(3, 4)]),
+        ([4] * (MANY + 1), [range(MANY), range(MANY, MANY + 1)]),
+    ],
+)
+def test_neighbours_go_together(sizes: list[int], expected: list[range]) -> None:
+    assert list(portions(sizes)) == expected
+
+
+def test_each_portion_is_done_once() -> None:
+    done: list[range] = []
+    threads = set()
+
+    def work(part: range) -> None:
+        threads.add(threading.get_ident())
+        time.sleep(0.001)
+        done.append(part)
+
+    parts = [range(n, n + 1) for n in range(200)]
+    Crew().share(iter(parts), [work] * 4)
+    assert sorted(done, key=lambda part: part.start) == parts
+    assert len(threads) == 4
+
+
+def test_progress_is_told_one_at_a_time_and_adds_up() -> None:
+    told: list[int] = []
+    crew = Crew()
+    step = crew.told(told.append)
+    crew.share((range(n) for n in range(100)), [lambda part: step(1)] * 4)
+    assert told == list(range(1, 101))
+
+
+@pytest.mark.parametrize("by", ["first", "other"])
+def test_nobody_works_on_when_an_error_comes_out(by: str) -> None:
+    crew = Crew()
+    step = crew.told(lambda done: None)
+    ended = threading.Event()
+    begun = threading.Event()
+
+    def fails(part: range) -> None:
+        assert begun.wait(10)
+        raise safeload.NotEqual("as planned")
+
+    def goes_on(part: range) -> None:
+        begun.set()
+        try:
+            while True:
+                step(1)
+        except Stopped:
+            time.sleep(0.05)
+            ended.set()
+            raise
+
+    with pytest.raises(safeload.NotEqual, match="as planned"):
+        crew.share((range(n) for n in range(1000)), [fails, goes_on] if by == "first" else [goes_on, fails])
+    assert ended.is_set()
+
+
+def test_an_interruption_waits_for_the_others_and_passes_through() -> None:
+    crew = Crew()
+    step = crew.told(lambda done: None)
+    ended = threading.Event()
+
+    def first(part: range) -> None:
+        time.sleep(0.1)
+        signal.raise_signal(signal.SIGINT)
+
+    def other(part: range) -> None:
+        try:
+            while True:
+                step(1)
+        finally:
+            time.sleep(0.05)
+            ended.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        crew.share((range(n) for n in range(1000)), [first, other])
+    assert ended.is_set()
+
+
+class Slow(io.BytesIO):
+    """A file object at whose position another thread could read, had it the chance."""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        found = super().seek(offset, whence)
+        time.sleep(0.001)
+        return found
+
+
+def test_a_file_object_has_one_reader(tmp_path: Path) -> None:
+    state = {f"t{n}": torch.full((70_000,), float(n)) for n in range(24)}
+    data = saved(tmp_path / "x.pth", state).read_bytes()
+    for number in range(3):
+        out = tmp_path / f"{number}.safetensors"
+        safeload.convert(Slow(data), out)
+        found = safetensors.torch.load_file(out)
+        assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
+
+
+def small() -> dict[str, torch.Tensor]:
+    """Neighbours of many sizes, in several portions, with what stands alone among them."""
+    torch.manual_seed(3)
+    state = {f"n{n}": torch.randn(n * 7 % 2000) for n in range(700)}
+    state["t"] = torch.randn(40, 30).t()
+    state["large"] = torch.randn(400_000)
+    base = torch.randn(1000)
+    return {**state, "a": base[10:20], "b": base[500:], "last": torch.ones(3, dtype=torch.uint8)}
+
+
+@pytest.mark.parametrize("hidden", [(), ("preadv", "pwritev"), ("pread", "pwrite", "preadv", "pwritev")])
+@pytest.mark.parametrize("sync", [True, False])
+@pytest.mark.parametrize("flush", [1, 1 << 30])
+def test_many_small_tensors(
+    hidden: tuple[str, ...], sync: bool, flush: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safeload.converting import writer
+
+    monkeypatch.setattr(writer, "_FLUSH", flush)
+    for name in hidden:
+        hide(monkeypatch, name)
+    state = small()
+    source = saved(tmp_path / "x.pth", state)
+    done = safeload.convert(source, tmp_path / "x.safetensors", sync=sync, manifest=tmp_path / "x.json")
+    monkeypatch.undo()
+    found = safetensors.torch.load_file(tmp_path / "x.safetensors")
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
+    assert done.verification.tensors == len(state)
+    assert safeload.verify(source, tmp_path / "x.safetensors", digests=True).digests == done.verification.digests
+
+
+def test_writes_of_the_system_that_fall_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    read, write = os.preadv, os.pwritev
+    monkeypatch.setattr(os, "preadv", lambda fd, parts, at: read(fd, [parts[0][: max(len(parts[0]) // 2, 1)]], at))
+    monkeypatch.setattr(os, "pwritev", lambda fd, parts, at: write(fd, [parts[0], parts[1][:5]], at))
+    state = small()
+    safeload.convert(saved(tmp_path / "x.pth", state), tmp_path / "x.safetensors")
+    found = safetensors.torch.load_file(tmp_path / "x.safetensors")
+    assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+@pytest.mark.parametrize("at", ["first", "last"])
+def test_a_neighbour_that_is_written_wrongly_is_named(
+    at: str, overlap: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = system.write_parts
+
+    def wrong(fd: int, parts: list[memoryview], offset: int) -> None:
+        odd = 0 if at == "first" else -1
+        parts[odd] = memoryview(bytes(parts[odd][:-1]) + bytes([parts[odd][-1] ^ 1]))
+        write(fd, parts, offset)
+
+    monkeypatch.setattr(system, "write_parts", wrong)
+    state = {f"n{n}": torch.full((100,), float(n)) for n in range(9)}
+    source = saved(tmp_path / "x.pth", state)
+    name = "n0" if at == "first" else "n8"
+    with pytest.raises(safeload.NotEqual, match=f"'{name}' near byte 399"):
+        safeload.convert(source, tmp_path / "x.safetensors", overlap=overlap)
+    assert left(tmp_path) == ["x.pth"]
+
+
+def test_what_is_not_compared_is_not_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from safeload.converting import staging
+
+    source = saved(tmp_path / "x.pth", small())
+    monkeypatch.setattr(staging, "portions", lambda sizes: list(portions(sizes))[:-1])
+    with pytest.raises(safeload.NotEqual, match="not every tensor"):
+        safeload.convert(source, tmp_path / "x.safetensors")
+    assert left(tmp_path) == ["x.pth"]
