@@ -4,8 +4,8 @@ Each time is the median of 5 fresh processes; the tools take turns, so that what
 them. Each is measured without and with a final fsync of file and folder, and held against the others of its kind only:
 without, the output is in the page cache when the time ends, with, it is on the disk. The source is read once before
 each run, so all of them read from the page cache; the output of the run before is removed and nothing of it waits to
-be written. safeload's verification (every byte of both files read again and compared) runs beside its
-writing and is in its time; in a row of its own it runs afterwards, and is timed apart.
+be written. safeload's verification (every byte of both files read again and compared) follows each
+portion that it writes and is in its time; in a row of its own it runs afterwards, and is timed apart.
 Peaks are of processes of their own. Targets are printed with what was measured, met or missed. Prints Markdown.
 """
 

@@ -25,7 +25,7 @@ from safeload.converting.interface import CONVERT_KEY, Options
 from safeload.document import Extent, resolve
 from safeload.errors import LimitExceeded, UnsafeCheckpoint, UsageError
 from safeload.findings import Verdict
-from safeload.inputs.kept import KeptSource
+from safeload.inputs.kept import FetchedSource
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.record import Record
@@ -78,8 +78,9 @@ def save(
         return
     name = os.fsdecode(path)
     limits = limits or Limits()
-    with closing(_held(obj, name)) as source:
-        scan = scan_source(source, policy=policy or Policy.default(), limits=limits, containers=(source.container,))
+    with closing(_held(obj, name)) as held:
+        source = held.source
+        scan = scan_source(source, policy=policy or Policy.default(), limits=limits, containers=(held.container,))
         _admit(scan, limits)
         job = Job(source, Options(metadata=given, force=True, policy=policy, limits=limits), scan)
         # The record of a conversion: there is no source that it could be repeated from.
@@ -142,13 +143,14 @@ class _Pickled:
 
     name = "memory"
 
-    def __init__(self, end: int, extents: Mapping[str, Extent]) -> None:
+    def __init__(self, source: Source, end: int, extents: Mapping[str, Extent]) -> None:
+        self._source = source
         self._end = end
         self._extents = extents
 
     def recognise(self, source: Source) -> bool:
         """See `Container.recognise`."""
-        return isinstance(source, _Held)
+        return source is self._source
 
     def read(self, source: Source, limits: Limits) -> Reading:
         """See `Container.read`."""
@@ -158,7 +160,7 @@ class _Pickled:
         return Layout(self._extents, big_endian)
 
 
-class _Held(KeptSource):
+class _Held:
     """The pickle, and behind it the bytes of the storages, as if they lay in a file: copied when they are asked for."""
 
     def __init__(self, name: str, pickled: bytes, storages: Mapping[str, torch.UntypedStorage]) -> None:
@@ -173,10 +175,10 @@ class _Held(KeptSource):
             extents[key] = Extent(start, storage.nbytes(), storage.nbytes())
             end = start + storage.nbytes()
         self._begins = starts
-        self.container = _Pickled(len(pickled), extents)
-        super().__init__(name, end)
+        self.source = FetchedSource(name, end, self._fetch)
+        self.container = _Pickled(self.source, len(pickled), extents)
 
-    def fetch(self, offset: int, length: int) -> bytes:
+    def _fetch(self, offset: int, length: int) -> bytes:
         """See `KeptSource.fetch`. Of a tensor on a device, this part alone is copied."""
         index = bisect_right(self._begins, offset) - 1
         parts: list[bytes] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from safeload.containers.interface import Layout, Reading, Tensor
 from safeload.containers.sniff import HEAD, is_safetensors
@@ -27,6 +28,9 @@ DTYPES = {
     "F4": "float4_e2m1fn_x2",
 }  # fmt: skip
 """The format's names of element types, and torch's. F6_E2M3 and F6_E3M2 are not in torch."""
+
+_FIELDS = frozenset({"dtype", "shape", "data_offsets"})
+_TOO_LARGE = 1 << 63
 
 # One file with a wrong writer has the same fault in every tensor: a few tell it all.
 _ENOUGH = 20
@@ -140,22 +144,21 @@ def _no_negative_zero(text: str) -> int:
 def _entries(header: dict[str, object], start: int, room: int) -> Iterator[tuple[Tensor, Extent] | Finding]:
     """One Tensor with its Extent, or what is wrong with it, for each entry of the header."""
     for name, entry in header.items():
-        if type(entry) is not dict or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        if type(entry) is not dict or entry.keys() != _FIELDS:
             yield _finding("safetensors-field", "an entry must have exactly dtype, shape and data_offsets", name)
             continue
         dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
         if type(dtype) is not str or dtype not in DTYPES:
             yield _finding("safetensors-dtype", f"the type {str(dtype)[:40]!r} is not known", name)
             continue
-        # bool is an int to isinstance, and true is no length.
-        if type(shape) is not list or not all(type(n) is int and 0 <= n < 1 << 63 for n in shape) or len(shape) > 64:
+        if type(shape) is not list or len(shape) > 64 or not _whole(shape):
             yield _finding("safetensors-shape", "the shape must be a list of at most 64 whole numbers", name)
             continue
-        if type(offsets) is not list or len(offsets) != 2 or not all(type(n) is int for n in offsets):
+        if type(offsets) is not list or len(offsets) != 2 or not _whole(offsets):
             yield _finding("safetensors-offsets", "data_offsets must be two whole numbers", name)
             continue
         begin, end = offsets
-        if not 0 <= begin <= end <= room:
+        if not begin <= end <= room:
             yield _finding(
                 "safetensors-offsets", f"the bytes {begin} to {end} do not lie in the {room} bytes of the file", name
             )
@@ -171,6 +174,14 @@ def _entries(header: dict[str, object], start: int, room: int) -> Iterator[tuple
             yield _finding("safetensors-shape", f"shape and type do not fill the bytes {begin} to {end}", name)
             continue
         yield Tensor(name, kind, tuple(shape), name), Extent(start + begin, end - begin, end - begin)
+
+
+def _whole(numbers: list[Any]) -> bool:
+    """Whether all are whole numbers from 0 on that fit into 63 bits. To isinstance a bool is one too: true is none."""
+    for number in numbers:  # noqa: SIM110 - asked twice of every tensor, and all() takes twice as long
+        if type(number) is not int or not 0 <= number < _TOO_LARGE:
+            return False
+    return True
 
 
 def _uncovered(extents: dict[str, Extent], start: int, size: int) -> Finding | None:

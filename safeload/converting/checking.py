@@ -6,12 +6,13 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from safeload.converting.interface import CONVERT_KEY, Options, Progress, Verification
 from safeload.converting.job import opened
 from safeload.converting.staging import judged_output
+from safeload.document import Document
 from safeload.errors import InputError, MissingExtra, NotEqual, UsageError
 from safeload.inputs import FileSource
 from safeload.limits import Limits
@@ -43,6 +44,7 @@ def compare(
         options = Options(policy=policy, limits=limits, progress=progress, **(recorded or {}))
         with opened(src, options) as job:
             layout = job.layout()
+            same_order(job.plan.stored, written)
             if recorded is not None:
                 same_metadata(layout.metadata, written.metadata)
             else:
@@ -89,6 +91,13 @@ def same_metadata(expected: Mapping[str, str], found: Mapping[str, str]) -> None
             mine, theirs = _lasting(mine), _lasting(theirs)
         if mine != theirs:
             raise NotEqual(f"the metadata entry {key[:200]!a} of the output is not what the source gives")
+
+
+def same_order(names: Iterable[str], written: Document) -> None:
+    """Raise NotEqual when the output has a tree, and its header another order: the tree may go by that."""
+    has_tree = KEY in written.metadata or DIGEST_KEY in written.metadata
+    if has_tree and list(written.storages) != list(names):
+        raise NotEqual("the header of the output names the tensors in another order than the source gives")
 
 
 def same_meaning(expected: Mapping[str, str], ties: Mapping[str, str], found: Mapping[str, str]) -> None:

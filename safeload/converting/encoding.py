@@ -6,7 +6,7 @@ under a type that the format has, and the tree says what they are (`Kept`).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final
 
 from safeload.containers.safetensors_file import DTYPES
 from safeload.dtypes import BITS, COMPLEX
@@ -22,13 +22,16 @@ _QUANTIZED = {"qint8": "int8", "quint8": "uint8", "qint32": "int32", "quint4x2":
 _PACKED = {"bits16": "uint16"}
 
 
-class Encoded(NamedTuple):
+class Encoded:
     """dtype and shape of the header; `suffix` of the name, and `kept` for the tree, where they are not the tensor's."""
 
-    dtype: str
-    shape: tuple[int, ...]
-    suffix: str = ""
-    kept: str | None = None
+    __slots__ = ("dtype", "shape", "suffix", "kept")
+
+    def __init__(self, dtype: str, shape: tuple[int, ...], suffix: str = "", kept: str | None = None) -> None:
+        self.dtype: Final = dtype
+        self.shape: Final = shape
+        self.suffix: Final = suffix
+        self.kept: Final = kept
 
 
 def encoded(dtype: str, shape: tuple[int, ...]) -> Encoded:

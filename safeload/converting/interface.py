@@ -17,7 +17,8 @@ from safeload.policy import Policy
 from safeload.report import Report
 
 Progress = Callable[[str, int, int], None]
-"""Called with a stage ("write", "sync", "verify", "hash"), bytes done and bytes in all; by one of several threads, one at a time."""
+"""Called with a stage ("write", "sync", "verify", "hash"), bytes done and bytes in all; by any of a few threads, but
+never by two at a time. It must not wait for the thread that converts."""
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 """What `dtype` may ask for, and torch's names."""
@@ -44,7 +45,8 @@ class Options:
     force         replace an existing destination
     manifest      where to write the manifest (JSON); None: none is made, and nothing is hashed
     sync          fsync the file and its folder before it is shown under its name
-    overlap       compare each portion right after it is written; False: all of them afterwards
+    overlap       compare each portion right after it is written; False: all of them at the end, which would
+                  notice a write that went astray, too
     policy        rules to judge by, None for the default ones
     progress      see Progress
     """

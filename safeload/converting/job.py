@@ -72,9 +72,12 @@ class Job:
             # Of an object that no tree could hold, the findings tell.
             return ()
 
-    def tree(self) -> str | None:
-        """The text of the tree; None where tensors alone go over."""
-        return None if self.bare else encode(self.document, self.plan, self.options.limits)
+    def tree(self, *, several: bool = False) -> str | None:
+        """The text of the tree; None where tensors alone go over. `several`: for an index of several files."""
+        if self.bare:
+            return None
+        names = () if several else tuple(self.plan.stored)
+        return encode(self.document, self.plan, self.options.limits, wanted=self.plan.wanted, names=names)
 
     @property
     def alone(self) -> bool:

@@ -20,7 +20,7 @@ Reads no bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, TypeGuard
+from typing import Final, NamedTuple, TypeGuard
 
 from safeload.document import (
     ArraySpec,
@@ -63,28 +63,31 @@ _FROM_NUMPY = {
 Leaf = TensorSpec | QuantizedSpec | SparseSpec | NestedTensorSpec | StorageValue | ArraySpec | Built
 
 
-class Named(NamedTuple):
+class Named:
     """A leaf that has bytes. `part`: "" for a tensor under its own path, else what of a composite it is."""
 
-    name: str
-    leaf: Leaf
-    part: str = ""
+    __slots__ = ("name", "leaf", "part")
+
+    def __init__(self, name: str, leaf: Leaf, part: str = "") -> None:
+        self.name: Final = name
+        self.leaf: Final = leaf
+        self.part: Final = part
 
 
 def is_tensor(value: object) -> bool:
     """Whether a resolved value is a tensor-like leaf, or an array that is stored as one."""
-    if isinstance(value, WrappedTensor):
+    if isinstance(value, TensorSpec | WrappedTensor):
         return True
     if isinstance(value, ArraySpec):
         return value.objects is None and not value.scalar
     if isinstance(value, Built):
         return value.kind in (EMPTY, FROM_NUMPY, _TRANSPOSED)
-    return isinstance(value, TensorSpec | QuantizedSpec | SparseSpec | NestedTensorSpec)
+    return isinstance(value, QuantizedSpec | SparseSpec | NestedTensorSpec)
 
 
 def has_bytes(value: object) -> bool:
     """Whether a resolved value is to be named: a tensor, an array, or a storage used as a value."""
-    return isinstance(value, StorageValue) or is_tensor(value)
+    return is_tensor(value) or isinstance(value, StorageValue)
 
 
 def leaves(document: Document, limits: Limits) -> dict[str, object]:
@@ -92,6 +95,8 @@ def leaves(document: Document, limits: Limits) -> dict[str, object]:
     found = named_leaves(document.root, has_bytes, limits, strict=True)
     arrays = {name: leaf for name, leaf in found.items() if is_lone_array(leaf)}
     outside = arrays_outside(document, arrays, limits)
+    if not outside.taken and not outside.left:
+        return found
     return {name: outside.taken.get(name, leaf) for name, leaf in found.items() if name not in outside.left}
 
 
@@ -141,6 +146,17 @@ def _has_records(document: Document, limits: Limits) -> bool:
         return bool(named_leaves(document.root, lambda value: isinstance(value, Record), limits))
     except LimitExceeded:  # on more paths than can be named
         return True
+
+
+def all_parts(found: Mapping[str, object], limits: Limits) -> list[Named]:
+    """`parts` of all that `leaves` found."""
+    named: list[Named] = []
+    for name, leaf in found.items():
+        if isinstance(leaf, TensorSpec):  # nearly all are
+            named.append(Named(name, leaf))
+        else:
+            named += parts(name, leaf, limits)
+    return named
 
 
 def parts(name: str, leaf: object, limits: Limits) -> Iterator[Named]:

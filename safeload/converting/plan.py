@@ -6,12 +6,12 @@ for each tensor of the output. Everything follows from the Document and the opti
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from safeload.converting.encoding import CASTS, encoded, unit
 from safeload.converting.interface import DTYPES, Options, Piece, Stored
-from safeload.converting.naming import EMPTY, Named, homes, leaves, parts
-from safeload.converting.views import View, merged, nest, steps, view_of, whole_of
+from safeload.converting.naming import EMPTY, Named, all_parts, homes, leaves
+from safeload.converting.views import View, joined, steps, view_of, whole_of
 from safeload.document import (
     ArraySpec,
     Built,
@@ -41,6 +41,7 @@ class FilePlan:
     stored   name -> tensor of the output, in the order of the source
     ties     name left out -> name of the tensor with the same elements
     notes    what a reader should know
+    wanted   the contents of the tree
     """
 
     def __init__(self, document: Document, options: Options) -> None:
@@ -50,6 +51,7 @@ class FilePlan:
         self.notes: list[str] = []
         self.storages: dict[str, Kept] = {}
         self.records: tuple[Record, ...] = ()
+        self.wanted: Contents | None = None
         self._options = options
         self._cast = None if options.dtype is None else DTYPES[options.dtype]
         self._aside: tuple[str, ...] = ()
@@ -84,6 +86,7 @@ class FilePlan:
 
     def forget(self) -> None:
         """Let go of what only the tree asks for."""
+        self.wanted = None
         self._placed.clear()
         self._wholes.clear()
         self._blobs.clear()
@@ -96,10 +99,11 @@ class FilePlan:
         name = stored.name
         if name in self.stored or name in self.ties or name == "__metadata__":
             raise _taken(name)
-        try:
-            name.encode("utf-8")
-        except UnicodeEncodeError:
-            raise NotConvertible(f"the name {name[:200]!a} cannot be written as UTF-8: rename it") from None
+        if not name.isascii():
+            try:
+                name.encode("utf-8")
+            except UnicodeEncodeError:
+                raise NotConvertible(f"the name {name[:200]!a} cannot be written as UTF-8: rename it") from None
         self.stored[name] = stored
         return name
 
@@ -109,8 +113,7 @@ class FilePlan:
 
     def put_views(self, views: list[View]) -> None:
         """Add tensors with storages, and where the tree finds them."""
-        found = merged(views)
-        overlapping = nest(found)
+        found, overlapping = joined(views)
         if overlapping:
             self.notes.append(
                 f"{len(overlapping)} tensors share memory and none holds the others: each is stored by value, "
@@ -223,16 +226,15 @@ def planned(document: Document, original: Document, options: Options, *, bare: b
     """
     limits = options.limits
     plan = FilePlan(document, options)
-    named = [part for name, leaf in leaves(document, limits).items() for part in parts(name, leaf, limits)]
+    named = all_parts(leaves(document, limits), limits)
     wanted = contents(document)
-    plan.records = wanted.records
+    plan.wanted, plan.records = wanted, wanted.records
     inner = {id(spec): home for spec, home in wanted.tensors}
     inner |= {id(value.storage): home for value, home in wanted.storages}
-    if document is not original or wanted.records or set(map(id, inner.values())) - {id(document)}:
+    if document is not original or wanted.records or any(home is not document for home in inner.values()):
         # Leaves of dropped objects, and of a selection, do not say in which file they stand.
         inner |= homes(original, limits)
-    views = list(_views(plan, [*named, *_loose(named, wanted.tensors, wanted.storages)], inner, document))
-    plan.put_views(views)
+    plan.put_views(_views(plan, [*named, *_loose(named, wanted)], inner, document))
     arrays = {id(part.leaf): part for part in reversed(named) if isinstance(part.leaf, ArraySpec | NestedTensorSpec)}
     blobs = [blob for blob in wanted.blobs if not bare or isinstance(blob.owner, ArraySpec | NestedTensorSpec)]
     for number, blob in enumerate(blobs):
@@ -248,17 +250,12 @@ def planned(document: Document, original: Document, options: Options, *, bare: b
     return plan
 
 
-def _views(plan: FilePlan, named: Iterable[Named], inner: Mapping[int, Document], document: Document) -> Iterable[View]:
+def _views(plan: FilePlan, named: list[Named], inner: Mapping[int, Document], document: Document) -> list[View]:
+    views: list[View] = []
     meta = 0
-    for name, leaf, _ in named:
-        if isinstance(leaf, Built):
-            plan.put_built(name, leaf)
-        elif isinstance(leaf, StorageValue):
-            spec = leaf.storage
-            yield whole_of(name, spec, spec.home or inner.get(id(spec)) or inner.get(id(leaf)) or document)
-        elif isinstance(leaf, ArraySpec) and isinstance(leaf.data, StorageSpec):
-            yield whole_of(f"{name}.bytes", leaf.data, leaf.data.home or inner.get(id(leaf.data)) or document)
-        elif isinstance(leaf, TensorSpec):
+    for part in named:
+        name, leaf = part.name, part.leaf
+        if isinstance(leaf, TensorSpec):
             if leaf.storage is None:
                 meta += 1
                 continue
@@ -266,31 +263,38 @@ def _views(plan: FilePlan, named: Iterable[Named], inner: Mapping[int, Document]
             if leaf.conj or leaf.neg:
                 plan.put_resolved(name, leaf, home)
                 # Uncast: the tree's bytes are those of the file, and it knows no cast of a part.
-                yield view_of(f"{name}.unresolved", leaf, home, None, raw=True)
+                views.append(view_of(f"{name}.unresolved", leaf, home, None, raw=True))
             else:
-                yield view_of(name, leaf, home, plan._cast)
+                views.append(view_of(name, leaf, home, plan._cast))
+        elif isinstance(leaf, Built):
+            plan.put_built(name, leaf)
+        elif isinstance(leaf, StorageValue):
+            spec = leaf.storage
+            views.append(whole_of(name, spec, spec.home or inner.get(id(spec)) or inner.get(id(leaf)) or document))
+        elif isinstance(leaf, ArraySpec) and isinstance(leaf.data, StorageSpec):
+            home = leaf.data.home or inner.get(id(leaf.data)) or document
+            views.append(whole_of(f"{name}.bytes", leaf.data, home))
     if meta:
         plan.notes.append(f"{meta} tensors are on the device meta and have no values: the tree alone holds them")
+    return views
 
 
-def _loose(
-    named: list[Named],
-    tensors: Iterable[tuple[TensorSpec, Document]],
-    storages: Iterable[tuple[StorageValue, Document]],
-) -> Iterable[Named]:
+def _loose(named: list[Named], wanted: Contents) -> list[Named]:
     """Names for what the tree needs and no path leads to: elements of sets, parts of keys."""
-    known = {id(part.leaf) for part in named}
-    known |= {id(part.leaf.storage) for part in named if isinstance(part.leaf, StorageValue)}
-    known |= {id(part.leaf.data) for part in named if isinstance(part.leaf, ArraySpec)}
-    number = 0
-    for spec, _ in tensors:
-        if id(spec) not in known:
-            yield Named(f"{_LOOSE}.tensor.{number}", spec)
-            number += 1
-    for value, _ in storages:
-        if id(value.storage) not in known:
-            yield Named(f"{_LOOSE}.storage.{number}", value)
-            number += 1
+    known: set[int] = set()
+    for part in named:
+        leaf = part.leaf
+        known.add(id(leaf))
+        if isinstance(leaf, StorageValue):
+            known.add(id(leaf.storage))
+        elif isinstance(leaf, ArraySpec):
+            known.add(id(leaf.data))
+    tensors = [spec for spec, _ in wanted.tensors if id(spec) not in known]
+    storages = [value for value, _ in wanted.storages if id(value.storage) not in known]
+    return [
+        *(Named(f"{_LOOSE}.tensor.{number}", spec) for number, spec in enumerate(tensors)),
+        *(Named(f"{_LOOSE}.storage.{number}", value) for number, value in enumerate(storages, len(tensors))),
+    ]
 
 
 def _blob_name(blob: Blob, named: Named | None, number: int) -> str:
@@ -321,12 +325,14 @@ def in_memory(data: bytes | bytearray, shape: tuple[int, ...], width: int) -> Pi
 
 def _bounded(plan: FilePlan, factor: int, free: int) -> None:
     """SECURITY: many views of one storage multiply; each alone stays within the limit of a scan."""
+    total = sum([stored.nbytes for stored in plan.stored.values()])
+    if total <= free:
+        return
     held = {
         (id(stored.piece.document.source), stored.piece.extent.offset): stored.piece.extent.size
         for stored in plan.stored.values()
     }
-    total = sum(stored.nbytes for stored in plan.stored.values())
-    if total > free and total > factor * sum(held.values()):
+    if total > factor * sum(held.values()):
         raise LimitExceeded(
             f"the tensors take {total} bytes by value, and the file holds {sum(held.values())}", limit="expansion"
         )

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from types import TracebackType
+from typing import Self
 
-PORTION = 512 << 10
+PORTION = 1 << 20
 """Bytes of neighbouring tensors that are moved together; a larger tensor is a portion of its own."""
 
 MANY = 256
 """Tensors of one portion at most: the system takes 1024 buffers at a time."""
 
-_THREADS = 4
+# More would wait for each other: the system lets one at a time write to a file.
+_THREADS = 2
+_PAUSE = 0.001
 
 Work = Callable[[range], None]
 """Does one portion: the indices of its tensors."""
@@ -41,7 +46,7 @@ def portions(sizes: Sequence[int]) -> Iterator[range]:
 
 def hands(*, alone: bool) -> int:
     """How many threads work on one file. `alone`: its source cannot be read by several."""
-    if alone or not hasattr(os, "pread"):
+    if alone or not (hasattr(os, "pread") and hasattr(os, "pwrite")):
         return 1
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(count, _THREADS)
@@ -56,6 +61,7 @@ class Crew:
 
     def __init__(self) -> None:
         self._errors: list[BaseException] = []
+        self._busy: set[int] = set()
         self._turn = threading.Lock()
 
     def share(self, parts: Iterable[range], workers: Sequence[Work]) -> None:
@@ -72,21 +78,45 @@ class Crew:
                     thread.start()
                     threads.append(thread)
             self._work(rest, workers[0])
+            for thread in threads:
+                thread.join()
         except BaseException as error:  # Ctrl-C in between
             self._failed(error)
-        # SECURITY: whatever interrupts the waiting, nobody may go on writing to a descriptor that is closed next.
-        while any(thread.is_alive() for thread in threads):
-            try:
-                for thread in threads:
-                    thread.join()
-            except BaseException as error:  # Ctrl-C again
-                self._failed(error)
+        self.wait()
         if self._errors:
             raise self._errors[0]
 
-    def told(self, told: Told) -> Told:
-        """`told`, called by one thread at a time with bytes more; raises Stopped when another thread failed."""
-        done = 0
+    def wait(self) -> None:
+        """Return when no other thread does a portion or will begin one.
+
+        SECURITY: whatever interrupts the waiting, nobody may go on writing to a descriptor that is closed next. Threads
+        are not asked whether they are alive: one that was being started when Ctrl-C came is in no list, and a `join`
+        that was interrupted makes Python 3.11 and 3.12 take its thread for ended.
+        """
+        self._busy.discard(threading.get_ident())  # who waits is at no portion
+        try:
+            while self._busy:
+                time.sleep(_PAUSE)
+        except BaseException as error:  # Ctrl-C again
+            self._failed(error)
+            self.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Again: an interruption may come between any two steps of `share`.
+        if error is not None:
+            self._failed(error)
+        self.wait()
+
+    def told(self, told: Told, done: int = 0) -> Told:
+        """`told`, which takes bytes done, for workers to call with bytes more.
+
+        Called by one thread at a time. Raises Stopped when another thread failed, and when `told` raised.
+        """
 
         def step(count: int) -> None:
             nonlocal done
@@ -94,20 +124,31 @@ class Crew:
                 if self._errors:
                     raise Stopped
                 done += count
-                told(done)
+                try:
+                    told(done)
+                except BaseException as error:
+                    # The caller's own: it comes out of `share` as it is, whatever it is taken for on the way.
+                    self._failed(error)
+                    raise Stopped from error
 
         return step
 
     def _work(self, rest: Iterator[range], worker: Work) -> None:
+        me = threading.get_ident()
         try:
-            while not self._errors:
-                with self._turn:
-                    part = next(rest, None)
-                if part is None:
-                    return
+            while (part := self._next(rest, me)) is not None:
                 worker(part)
         except BaseException as error:  # raised again by `share`
             self._failed(error)
+        finally:
+            self._busy.discard(me)
+
+    def _next(self, rest: Iterator[range], me: int) -> range | None:
+        """The next portion, None when there is none or another failed; who has one counts as at work."""
+        with self._turn:
+            # In this order: who waits has said that something failed, and looks at `_busy` after that.
+            self._busy.add(me)
+            return None if self._errors else next(rest, None)
 
     def _failed(self, error: BaseException) -> None:
         # Ctrl-C comes before what failed for another reason, and before those that gave up for either.

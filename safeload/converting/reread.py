@@ -9,11 +9,12 @@ import errno
 import os
 import tempfile
 import zlib
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Protocol
 
 from safeload.document import Extent
-from safeload.errors import InputError, NotEqual, input_error
+from safeload.errors import InputError, NotEqual, OutputError, input_error
 from safeload.inputs import FileSource
 from safeload.source import Source
 
@@ -115,8 +116,23 @@ def whole(source: Source) -> Bytes:
 
 def laid_open(source: Source, extent: Extent, folder: str, stack: ExitStack) -> Bytes:
     """The bytes of a compressed storage, in a nameless file in `folder` that is closed with `stack`."""
-    spool = tempfile.TemporaryFile(dir=folder, prefix=".safeload.")  # noqa: SIM115 - closed with the stack
-    stack.callback(spool.close)
+    try:
+        # Without a buffer: closing one that the disk had no room for would be refused a second time.
+        spool = tempfile.TemporaryFile(dir=folder, prefix=".safeload.", buffering=0)  # noqa: SIM115 - see `stack`
+        stack.callback(spool.close)
+        for data in _inflated(source, extent):
+            view = memoryview(data)
+            while view:
+                view = view[spool.write(view) :]
+    except InputError:
+        raise
+    except OSError as error:
+        raise OutputError(error.errno or errno.EIO, error.strerror or str(error), folder) from error
+    return _OfFile(spool.fileno(), source.name)
+
+
+def _inflated(source: Source, extent: Extent) -> Iterator[bytes]:
+    """The content of a compressed storage, in pieces. Raises NotEqual unless it has the size that was judged."""
     inflater = zlib.decompressobj(-15)
     wrapped = _OfSource(source)
     size = at = 0
@@ -130,10 +146,8 @@ def laid_open(source: Source, extent: Extent, folder: str, stack: ExitStack) -> 
             if not data and not given:
                 break
             size += len(data)
-            spool.write(data)
+            yield data
     except zlib.error as error:
         raise NotEqual(f"a compressed storage does not inflate any more: {error}") from error
-    spool.flush()
     if size != extent.size or not inflater.eof:
         raise NotEqual(f"a compressed storage gave {size} bytes where {extent.size} were judged")
-    return _OfFile(spool.fileno(), source.name)

@@ -79,7 +79,7 @@ def _entries(job: Job, chosen: frozenset[str]) -> dict[str, str]:
 def _index(job: Job, groups: Sequence[Sequence[str]], paths: Sequence[str]) -> str:
     stored = job.plan.stored
     weight_map = {name: os.path.basename(path) for group, path in zip(groups, paths, strict=True) for name in group}
-    tree = job.tree()
+    tree = job.tree(several=True)
     total = sum(one.nbytes for one in stored.values())
     return index_text(weight_map, total, {} if tree is None else {KEY: tree})
 
@@ -197,7 +197,7 @@ def _same_index(job: Job, index: Index, written: Sequence[Document]) -> None:
     if held.keys() != job.plan.stored.keys():
         odd = sorted(held.keys() ^ job.plan.stored.keys())[0]
         raise NotEqual(f"the shards hold other tensors than the source gives, first {odd[:200]!a}")
-    if index.metadata.get(KEY) != job.tree():
+    if index.metadata.get(KEY) != job.tree(several=True):
         raise NotEqual("the tree in the index is not what the source gives")
 
 

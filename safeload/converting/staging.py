@@ -64,7 +64,7 @@ def staged(job: Job, layout: Layout, dst: str | os.PathLike[str], *, digests: bo
     Raises OutputError for the output, InputError when the source changed, NotEqual when they differ.
     """
     try:
-        from safeload.converting.verify import Comparison
+        from safeload.converting.verify import prepared
         from safeload.converting.writer import Writer
     except ImportError as error:
         raise MissingExtra("conversion needs numpy and safetensors: pip install 'safeload[convert]'") from error
@@ -82,7 +82,8 @@ def staged(job: Job, layout: Layout, dst: str | os.PathLike[str], *, digests: bo
         stack.callback(written.close)
 
         crew = Crew()
-        writer = Writer(output.fd, output.folder, crew.told(job.told("write", layout.size)), flush=options.sync)
+        told = crew.told(job.told("write", layout.size), len(layout.header))
+        writer = Writer(output.fd, output.folder, told, flush=options.sync)
         stack.callback(writer.close)
         with job.timed("write"), writing(output):
             writer.head(layout)
@@ -92,11 +93,13 @@ def staged(job: Job, layout: Layout, dst: str | os.PathLike[str], *, digests: bo
         with job.timed("verify"):
             tensors = {stored.name: stored for stored, _ in layout.tensors}
             told = crew.told(job.told("verify", layout.size))
-            comparison = Comparison(
+            comparison = prepared(
                 tensors, written, output.readable, output.folder, limits=options.limits, told=told, digests=digests
             )
             stack.callback(comparison.close)
             comparing = [comparison.hand().compare for _ in range(count)]
+            # Ends before everything that its threads use is closed.
+            stack.enter_context(crew)
         parts = list(portions([stored.nbytes for stored, _ in layout.tensors]))
         with job.timed("write"):
             crew.share(
@@ -115,7 +118,7 @@ def staged(job: Job, layout: Layout, dst: str | os.PathLike[str], *, digests: bo
                 _judged(job, layout, output, sidecar)
             # SECURITY: after the comparison too: what changed under both may have been written and compared alike.
             job.unchanged()
-            if written.read(0, len(layout.header)) != layout.header:
+            if written.peek(0, len(layout.header)) != layout.header:
                 raise NotEqual("the header of the output is not the one that was written")
         yield Staged(output, sidecar, layout, verification, writer.infinite)
 
@@ -157,11 +160,16 @@ def _flushed(job: Job, layout: Layout, output: Output, sidecar: Output | None) -
             failed.append(error)
 
     thread = threading.Thread(target=flush, name="safeload-sync", daemon=True)
-    thread.start()
     try:
+        thread.start()
+    except RuntimeError:  # no more threads are to be had
+        flush()
         _judged(job, layout, output, sidecar)
-    finally:
-        thread.join()
+    else:
+        try:
+            _judged(job, layout, output, sidecar)
+        finally:
+            thread.join()
     if failed:
         raise failed[0]
 

@@ -7,8 +7,6 @@ placed in that tensor by the tree, so that a load gives shared memory back. Read
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from safeload.converting.encoding import CASTS
 from safeload.document import Document, Extent, StorageSpec, TensorSpec
@@ -17,7 +15,6 @@ from safeload.elements import numel
 from safeload.errors import Malformed
 
 
-@dataclass(slots=True)
 class View:
     """Named elements of one storage. Equal ones share a View: `names` and `specs` hold all of them.
 
@@ -28,25 +25,41 @@ class View:
     inside       the contiguous View whose bytes the tree uses for this one
     """
 
-    names: list[str]
-    specs: list[TensorSpec | StorageSpec]
-    home: Document
-    storage: StorageSpec
-    extent: Extent
-    dtype: str
-    target: str
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-    start: int
-    end: int
-    whole: bool = False
-    raw: bool = False
-    inside: View | None = field(default=None, repr=False)
+    __slots__ = (
+        "names", "specs", "home", "storage", "extent", "dtype", "target", "shape", "stride", "start", "end", "whole",
+        "raw", "inside",
+    )  # fmt: skip
 
-    @property
-    def place(self) -> tuple[int, str]:
-        """Which storage."""
-        return id(self.home), self.storage.key
+    def __init__(
+        self,
+        name: str,
+        spec: TensorSpec | StorageSpec,
+        home: Document,
+        storage: StorageSpec,
+        extent: Extent,
+        dtype: str,
+        target: str,
+        shape: tuple[int, ...],
+        stride: tuple[int, ...],
+        start: int,
+        end: int,
+        whole: bool = False,
+        raw: bool = False,
+    ) -> None:
+        self.names = [name]
+        self.specs = [spec]
+        self.home = home
+        self.storage = storage
+        self.extent = extent
+        self.dtype = dtype
+        self.target = target
+        self.shape = shape
+        self.stride = stride
+        self.start = start
+        self.end = end
+        self.whole = whole
+        self.raw = raw
+        self.inside: View | None = None
 
     @property
     def contiguous(self) -> bool:
@@ -74,12 +87,14 @@ def view_of(name: str, spec: TensorSpec, home: Document, cast: str | None, *, ra
     extent = extent_of(storage, home)
     width = itemsize(spec.dtype)
     start = (storage.view[0] if storage.view is not None else 0) + spec.offset * width
-    last = sum([(size - 1) * step for size, step in zip(spec.shape, spec.stride, strict=True)])
+    last = 0
+    for axis, size in enumerate(spec.shape):
+        last += (size - 1) * spec.stride[axis]
     end = start + (last + 1) * width if numel(spec.shape) else start
     if end > extent.size:
         raise Malformed(f"a tensor reaches behind the end of storage {storage.key}")
     target = cast if cast is not None and spec.dtype in CASTS else spec.dtype
-    return View([name], [spec], home, storage, extent, spec.dtype, target, spec.shape, spec.stride, start, end, raw=raw)
+    return View(name, spec, home, storage, extent, spec.dtype, target, spec.shape, spec.stride, start, end, raw=raw)
 
 
 def whole_of(name: str, storage: StorageSpec, home: Document) -> View:
@@ -88,7 +103,7 @@ def whole_of(name: str, storage: StorageSpec, home: Document) -> View:
     dtype = storage.dtype or "uint8"
     start, length = (0, extent.size) if storage.view is None else storage.view
     shape = (length // itemsize(dtype),)
-    return View([name], [storage], home, storage, extent, dtype, dtype, shape, (1,), start, start + length, whole=True)
+    return View(name, storage, home, storage, extent, dtype, dtype, shape, (1,), start, start + length, whole=True)
 
 
 def extent_of(storage: StorageSpec, home: Document) -> Extent:
@@ -100,18 +115,37 @@ def extent_of(storage: StorageSpec, home: Document) -> Extent:
     return extent
 
 
-def merged(views: Iterable[View]) -> list[View]:
-    """One View for all that have the same elements, in the order of their first names."""
-    found: dict[object, View] = {}
-    for number, view in enumerate(views):
-        key: object = number
+def joined(views: list[View]) -> tuple[list[View], list[str]]:
+    """One View for all that have the same elements, in the order of their first names, `inside` set where one is.
+
+    Also the names of those that may overlap all the same.
+    """
+    overlapping: list[str] = []
+    gone: set[int] = set()
+    for group in _sharing(views):
+        left = _merged(group)
+        gone.update(set(map(id, group)).difference(map(id, left)))
+        if len(left) > 1:
+            overlapping += _nested(left)
+    return [view for view in views if id(view) not in gone], overlapping
+
+
+def _sharing(views: list[View]) -> list[list[View]]:
+    """The Views that have elements, for each storage of which there are several."""
+    storages: dict[tuple[int, str], list[View]] = {}
+    for view in views:
         if view.end > view.start:
-            stride = tuple([step if size > 1 else 0 for size, step in zip(view.shape, view.stride, strict=True)])
-            key = (view.place, view.start, view.dtype, view.target, view.shape, stride, view.whole)
-        first = found.get(key)
-        if first is None:
-            found[key] = view
-        else:
+            storages.setdefault((id(view.home), view.storage.key), []).append(view)
+    return [group for group in storages.values() if len(group) > 1]
+
+
+def _merged(group: list[View]) -> list[View]:
+    found: dict[tuple[object, ...], View] = {}
+    for view in group:
+        stride = tuple([step if size > 1 else 0 for size, step in zip(view.shape, view.stride, strict=True)])
+        key = (view.start, view.dtype, view.target, view.shape, stride, view.whole)
+        first = found.setdefault(key, view)
+        if first is not view:
             _join(first, view)
     return list(found.values())
 
@@ -128,19 +162,6 @@ def _join(first: View, view: View) -> None:
         return
     first.names += view.names
     first.specs += view.specs
-
-
-def nest(views: Iterable[View]) -> list[str]:
-    """Set `inside` of every View that lies in a contiguous one; the names of those that may overlap all the same."""
-    storages: dict[tuple[int, str], list[View]] = {}
-    for view in views:
-        if view.end > view.start:
-            storages.setdefault(view.place, []).append(view)
-    overlapping: list[str] = []
-    for group in storages.values():
-        if len(group) > 1:
-            overlapping += _nested(group)
-    return overlapping
 
 
 def _nested(group: list[View]) -> list[str]:

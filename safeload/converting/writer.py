@@ -1,8 +1,8 @@
-"""Bytes from the source into the output: moved as they are, else through numpy in blocks.
+"""Bytes from the source into the output: moved as they are, else as `transforming` makes them.
 
 Tensors that stand alone are moved by the kernel; small ones that are neighbours in both files go together through a
 buffer, which takes less time than a call for each. Knows nothing of names or trees; `verify` reads what this file
-wrote, by code of its own.
+wrote, by code of its own. Compiled, because it runs for each tensor; so it knows no numpy.
 """
 
 from __future__ import annotations
@@ -10,43 +10,39 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
-
-import numpy as np
+from contextlib import contextmanager
 
 from safeload.converting import system
-from safeload.converting.blocks import blocks, dimensions, read_block, write_block
-from safeload.converting.casting import changed, changes, overflowed
 from safeload.converting.inflated import Inflated
 from safeload.converting.interface import Stored
 from safeload.converting.layout import Layout
+from safeload.converting.portions import PORTION
+from safeload.converting.transforming import changes, transform
 from safeload.converting.views import steps
 from safeload.document import Document, Extent
-from safeload.elements import numel
-from safeload.errors import InputError
+from safeload.errors import InputError, input_error
 from safeload.inputs import FileSource
 
-_BUFFER = 1 << 20
 _GAP = 4 << 10
+# A portion, and what lies between its tensors.
+_BUFFER = PORTION + (128 << 10)
 _FLUSH = 32 << 20
 
 Told = Callable[[int], None]
 """Called with bytes more."""
 
 
-class _Run(NamedTuple):
+class _Run:
     """Bytes that are moved as they are: neighbours in the source and in the output are one run."""
 
-    document: Document
-    extent: Extent
-    start: int
-    at: int
-    length: int
-
-    @property
-    def offset(self) -> int:
-        """Of the first byte, in the source."""
-        return self.extent.offset + self.start
+    def __init__(self, document: Document, extent: Extent, start: int, at: int, length: int) -> None:
+        self.document = document
+        self.extent = extent
+        self.start = start
+        self.at = at
+        self.length = length
+        # Of the first byte, in the source.
+        self.offset = extent.offset + start
 
 
 class Writer:
@@ -74,7 +70,6 @@ class Writer:
     def head(self, layout: Layout) -> None:
         """Write the header. Raises OSError."""
         system.write_at(self.fd, layout.header, 0)
-        self._told(len(layout.header))
 
     def hand(self) -> Hand:
         """What one thread writes with."""
@@ -137,7 +132,9 @@ class Hand:
         begin = first.offset
         data = self._buffer[: last.offset + last.length - begin]
         fd, _ = self._opened(first.document, first.extent)
-        if system.read_into(fd, begin, data) != len(data):
+        with _reading(first.document):
+            count = system.read_into(fd, begin, data)
+        if count != len(data):
             raise _shorter(first.document)
         parts = [data[run.offset - begin :][: run.length] for run in runs]
         system.write_parts(self._fd, parts, first.at)
@@ -175,26 +172,19 @@ class Hand:
         def read(at: int, length: int) -> bytes:
             if fd < 0:
                 return _peek(piece.document, piece.extent.offset + at, length)
-            data = system.read_at(fd, base + at, length)
+            with _reading(piece.document):
+                data = system.read_at(fd, base + at, length)
             if len(data) != length:
                 raise _shorter(piece.document)
             return data
 
-        dims = dimensions(piece.shape, piece.stride, piece.width)
-        width = stored.nbytes // numel(piece.shape)
-        for starts, sizes in blocks(dims, piece.width):
-            block = read_block(dims, starts, sizes, piece.start, piece.width, read)
-            data = changed(block, stored)
-            if stored.source is not None:
-                before = np.ascontiguousarray(block).reshape(-1)
-                if piece.unit > 1:
-                    before = before.view(f"u{piece.unit}").byteswap().view(np.uint8)
-                self.infinite += overflowed(before, data, stored.source, stored.dtype)
-            write_block(
-                dims, starts, sizes, data, width,
-                lambda at, part: system.write_at(self._fd, part.data, offset + at),
-            )  # fmt: skip
-            self._writer.wrote(len(data), offset)
+        def write(at: int, data: memoryview) -> None:
+            system.write_at(self._fd, data, offset + at)
+
+        def told(count: int) -> None:
+            self._writer.wrote(count, offset)
+
+        self.infinite += transform(stored, read, write, told)
 
     def _opened(self, document: Document, extent: Extent) -> tuple[int, int]:
         """(descriptor, offset of the storage in it); -1 for what no descriptor leads to."""
@@ -202,6 +192,15 @@ class Hand:
             return self._writer.inflated(document, extent), 0
         source = document.source
         return (source.fileno(), extent.offset) if isinstance(source, FileSource) else (-1, 0)
+
+
+@contextmanager
+def _reading(document: Document) -> Iterator[None]:
+    """What the system refuses while the source is read, as an InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise input_error(error, document.source.name) from error
 
 
 def _peek(document: Document, offset: int, length: int) -> bytes:
@@ -232,7 +231,7 @@ def _parts(tensors: Sequence[tuple[Stored, int]]) -> Iterator[_Run | tuple[Store
             and run.extent is piece.extent
             and run.start + run.length == piece.start
         ):
-            run = run._replace(length=run.length + stored.nbytes)
+            run.length += stored.nbytes
         else:
             if run is not None:
                 yield run

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from safeload.errors import Malformed
 
@@ -128,3 +128,18 @@ class KeptSource:
 
     def close(self) -> None:
         """See `Source.close`."""
+
+
+class FetchedSource(KeptSource):
+    """A KeptSource over a function, for what is no class of this folder.
+
+    fetch   as `KeptSource.fetch`
+    """
+
+    def __init__(self, name: str, size: int, fetch: Callable[[int, int], bytes]) -> None:
+        super().__init__(name, size)
+        self._fetch = fetch
+
+    def fetch(self, offset: int, length: int) -> bytes:
+        """See `KeptSource.fetch`."""
+        return self._fetch(offset, length)

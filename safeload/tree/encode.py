@@ -6,11 +6,13 @@ is ASCII, and the same for the same Document and plan (but for the order of sets
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from safeload.document import (
     ArraySpec,
+    Built,
     Document,
     Enclosed,
     NestedTensorSpec,
@@ -32,18 +34,32 @@ _NUMPY = {
 """numpy's type string without byte order -> element type that a safetensors file has a name for."""
 
 
+_ORDERED = "collections.OrderedDict"
+
+
 def contents(document: Document) -> Contents:
     """What `encode` will ask a Plan for, in the order of the tree. Raises Malformed for what has no form in a tree."""
     found = _Collector()
-    _shared(document, found)
+    shared = _shared(document, found)
     return Contents(
         tuple(found.tensors.values()), tuple(found.stored.values()), tuple(found.blobs.values()),
-        tuple(found.records.values()),
+        tuple(found.records.values()), shared,
     )  # fmt: skip
 
 
-def encode(document: Document, plan: Plan, limits: Limits | None = None) -> str:
+def encode(
+    document: Document,
+    plan: Plan,
+    limits: Limits | None = None,
+    *,
+    wanted: Contents | None = None,
+    names: Sequence[str] = (),
+) -> str:
     """The tree of `document`, its tensors where `plan` says they are.
+
+    wanted   the `contents` of `document`, when they are known
+    names    of the tensors in the order of the file's header: a dict that holds just these is not spelled out. (): the
+             tree is for several files, which have no one order
 
     Raises UsageError for an object outside the vetted table that the plan does not drop, LimitExceeded (`tree_bytes`)
     for a text that no reader would take, Malformed for what has no form in a tree.
@@ -54,7 +70,9 @@ def encode(document: Document, plan: Plan, limits: Limits | None = None) -> str:
         head.append(f'"storages":{{{",".join(kept)}}}')
     if plan.aside:
         head.append(f'"aside":[{",".join(map(quote, sorted(plan.aside)))}]')
-    writer = _Writer(plan, _shared(document, _Collector()), (limits or Limits()).tree_bytes)
+    wanted = wanted or contents(document)
+    every = _every(document, plan, wanted, names)
+    writer = _Writer(plan, wanted.shared, (limits or Limits()).tree_bytes, every)
     writer.out.append(",".join([*head, '"root":']))
     writer.write(document)
     return "".join([*writer.out, "}"])
@@ -124,7 +142,27 @@ def _table(owner: NestedTensorSpec, part: str) -> Blob:
     return Blob(owner, part, "int64", shape, b"".join([number.to_bytes(8, "little") for number in numbers]))
 
 
-def _shared(document: Document, plan: _Collector) -> set[int]:
+def _every(document: Document, plan: Plan, wanted: Contents, names: Sequence[str]) -> object:
+    """The root when its items are the tensors of the file, in order and as their header says them; else None."""
+    root, home = _start(resolve(document.root), document)
+    items = root.items if isinstance(root, Built) and root.kind == _ORDERED else root
+    if not isinstance(items, dict) or type(items) not in (dict, OrderedDict):
+        return None
+    others = len(wanted.tensors) != len(items) or wanted.storages or plan.storages or plan.aside
+    if others or not names or list(items) != list(names):
+        return None
+    for name, item in items.items():
+        spec = resolve(item)
+        if type(spec) is not TensorSpec or spec.storage is None or id(spec) in wanted.shared:
+            return None
+        if spec.requires_grad or spec.conj or spec.neg:
+            return None
+        if plan.tensor(spec, spec.storage.home or home) != Placed(name):
+            return None
+    return root
+
+
+def _shared(document: Document, plan: _Collector) -> frozenset[int]:
     """The ids of the objects that stand in more than one place. Each object is visited once."""
     speller = Speller(plan)
     seen: set[int] = set()
@@ -138,16 +176,20 @@ def _shared(document: Document, plan: _Collector) -> set[int]:
             twice.add(id(value))
             continue
         seen.add(id(value))
+        if type(value) is TensorSpec and value.storage is not None:
+            # What its spelling would ask; half of the objects of a checkpoint are tensors.
+            plan.tensor(value, value.storage.home or home)
+            continue
         todo.extend(reversed([token for token in speller.spell(value, home) if type(token) is Child]))
-    return twice
+    return frozenset(twice)
 
 
 class _Writer:
     """Writes one tree."""
 
-    def __init__(self, plan: Plan, shared: set[int], most: int) -> None:
+    def __init__(self, plan: Plan, shared: frozenset[int], most: int, every: object) -> None:
         self.out: list[str] = []
-        self._speller = Speller(plan)
+        self._speller = Speller(plan, every)
         self._shared = shared
         self._most = self._left = most
         self._numbers: dict[int, int] = {}

@@ -51,12 +51,14 @@ class Contents(NamedTuple):
     storages   storages used as values of their own
     blobs      bytes of at least PLACED, which may be placed, and tables of nested tensors, which must be
     records    objects outside the vetted table: each becomes {"dropped": ...}
+    shared     ids of the objects that stand in more than one place
     """
 
     tensors: tuple[tuple[TensorSpec, Document], ...]
     storages: tuple[tuple[StorageValue, Document], ...]
     blobs: tuple[Blob, ...]
     records: tuple[Record, ...]
+    shared: frozenset[int]
 
 
 class Placed(NamedTuple):

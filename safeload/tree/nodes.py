@@ -107,6 +107,15 @@ class Nodes:
             args = (*args, {"conj": conj, "neg": neg})
         return self.call(_V3 if "dtype" in obj else _V2, "reduce", args, offset)
 
+    def every(self, obj: Object) -> dict[object, object]:
+        """{"tensors": true}: a dict of all tensors of the file, in the order of its header. They are leaves already."""
+        flag(obj, "tensors")
+        made: dict[object, object] = {}
+        for name, spec in self.storages.every().items():
+            self.literal(name, obj.offset)
+            made[name] = spec
+        return made
+
     def drop(self, obj: Object) -> Cell:
         """{"dropped": name}: an object that was left out when the tree was written. Nothing is known of it."""
         module, name = _split(obj["dropped"], obj.offset, dotted=r"[^\x00]*\.[^\x00]*")

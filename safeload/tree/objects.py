@@ -319,6 +319,9 @@ class Objects:
     def _tensor(self, obj: Object) -> None:
         self._finish(self._number(obj), self._nodes.tensor(obj))
 
+    def _every(self, obj: Object) -> None:
+        self._done.append(self._nodes.every(obj))
+
     def _storage(self, obj: Object) -> None:
         self._finish(self._number(obj), self._nodes.storage(obj))
 
@@ -352,12 +355,16 @@ class Objects:
         if type(change) is not list or len(change) != 2:
             raise self._bad("a change is a kind and a payload")
         kind = known_change(change[0], self._at)
-        if kind != "build" and (type(change[1]) is not list or (kind == "setitem" and len(change[1]) % 2)):
+        every = kind == "setitem" and type(change[1]) is Object and "tensors" in change[1]
+        uneven = kind == "setitem" and type(change[1]) is list and len(change[1]) % 2
+        if kind != "build" and not every and (type(change[1]) is not list or uneven):
             raise self._bad(f"the payload of {kind!r} must be an array of elements, or of keys and values in turn")
 
         def apply() -> None:
             payload = self._done.pop()
             self._refused((payload,))
+            if every and isinstance(payload, dict):
+                payload = [part for pair in payload.items() for part in pair]
             self._nodes.change(target, kind, payload, target.offset)
 
         self._then(apply, (change[1],))
@@ -367,13 +374,12 @@ def _fields(*names: str) -> frozenset[str]:
     return frozenset((*names, "id"))
 
 
+_TENSOR = _fields("tensor", "dtype", "shape", "stride", "offset", "requires_grad", "conj", "neg")
 _TAGS: dict[str, tuple[Callable[[Objects, Object], None], frozenset[str]]] = {
-    "tensor": (
-        Objects._tensor,
-        _fields("tensor", "dtype", "shape", "stride", "offset", "requires_grad", "conj", "neg"),
-    ),
+    "tensor": (Objects._tensor, _TENSOR),
     "map": (Objects._map, _fields("map")),
     "call": (Objects._call, _fields("call", "kind", "args", "changes")),
+    "tensors": (Objects._every, frozenset({"tensors"})),
     "ref": (Objects._ref, frozenset({"ref"})),
     "name": (Objects._name, frozenset({"name"})),
     "list": (Objects._list, _fields("list")),

@@ -7,11 +7,24 @@ for each, and the same leaf stands under all of them. Reads no values and knows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from safeload.cell import Cell
-from safeload.document import ArraySpec, Built, Document, Enclosed, Symbol, resolve
+from safeload.document import (
+    ArraySpec,
+    Built,
+    Document,
+    Enclosed,
+    NestedTensorSpec,
+    QuantizedSpec,
+    SparseSpec,
+    StorageValue,
+    Symbol,
+    TensorSpec,
+    resolve,
+)
 from safeload.errors import LimitExceeded, NotConvertible
 from safeload.limits import Limits
 from safeload.record import Record
@@ -22,6 +35,8 @@ ROOT = "tensor"
 # Characters of all names together, for each name allowed: real ones have fewer than 100.
 _NAME_LENGTH = 256
 _SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
+_ENDS = frozenset({TensorSpec, QuantizedSpec, SparseSpec, NestedTensorSpec, StorageValue, Symbol})
+"""Leaves below which no path leads."""
 _KEYS = frozenset({str, int})
 _LONG_NUMBER = 1000
 NO_PART = object()
@@ -49,15 +64,18 @@ def named_leaves(
         root = resolve(root.document.root)
     if wanted(root):
         return {ROOT: root}
-    worth = _leading(root, wanted)
+    worth, ends = _leading(root, wanted)
     kept: dict[int, list[tuple[object, object]]] = {}
 
     def below(node: object) -> Iterator[tuple[object, object]]:
         # Picked out once for each node, however many paths lead to it: a million numbers may stand beside one tensor.
         found = kept.get(id(node))
         if found is None:
-            pairs = ((part, resolve(child)) for part, child in children(node))
-            found = kept[id(node)] = [(part, c) for part, c in pairs if id(c) in worth or wanted(c)]
+            found = kept[id(node)] = []
+            for part, child in children(node):
+                child = resolve(child)
+                if id(child) in ends or id(child) in worth:
+                    found.append((part, child))
         return iter(found)
 
     names = _Names(limits, strict)
@@ -140,52 +158,57 @@ class _Names:
             )
 
 
-def _leading(root: object, wanted: Callable[[object], bool]) -> set[int]:
-    """The ids of all containers below which something wanted lies. Each object is visited once."""
+def _leading(root: object, wanted: Callable[[object], bool]) -> tuple[set[int], set[int]]:
+    """The ids of all containers below which something wanted lies, and of what is wanted. Each is visited once."""
     parents: dict[int, list[object]] = {}
     found: list[object] = []
+    ends: set[int] = set()
     seen = {id(root)}
     todo = [root]
     while todo:
         node = todo.pop()
+        holds = False
         for _, child in children(node):
             child = resolve(child)
             if type(child) in _SCALARS:
                 continue
-            parents.setdefault(id(child), []).append(node)
-            if id(child) in seen:
-                continue
-            seen.add(id(child))
-            if wanted(child):
-                found.append(child)
-            else:
-                todo.append(child)
-    worth: set[int] = set()
+            number = id(child)
+            if number not in seen:
+                seen.add(number)
+                if wanted(child):
+                    ends.add(number)
+                elif type(child) not in _ENDS:
+                    todo.append(child)
+            if number in ends:
+                holds = True
+            elif type(child) not in _ENDS:
+                parents.setdefault(number, []).append(node)
+        if holds:
+            found.append(node)
+    worth = {id(node) for node in found}
     while found:
         for parent in parents.pop(id(found.pop()), ()):
             if id(parent) not in worth:
                 worth.add(id(parent))
                 found.append(parent)
-    return worth
+    return worth, ends
 
 
 def children(node: object) -> Iterator[tuple[object, object]]:
     """(part of the path, child) for all that stands in `node`; NO_PART adds nothing to the name."""
     if isinstance(node, dict):
-        yield from node.items()
-    elif isinstance(node, list | tuple):
-        yield from enumerate(node)
-    elif isinstance(node, Built):
-        yield from enumerate(node.args)
-        yield from _items(node.items)
-        if node.state:
-            yield from node.state.items()
-    elif isinstance(node, Record):
-        yield from _record(node)
-    elif isinstance(node, ArraySpec) and node.objects is not None:
-        yield from enumerate(node.objects)
-    elif isinstance(node, Enclosed):
-        yield NO_PART, node.document.root
+        return iter(node.items())
+    if isinstance(node, list | tuple):
+        return enumerate(node)
+    if isinstance(node, Built):
+        return chain(enumerate(node.args), _items(node.items), node.state.items() if node.state else ())
+    if isinstance(node, Record):
+        return _record(node)
+    if isinstance(node, ArraySpec) and node.objects is not None:
+        return enumerate(node.objects)
+    if isinstance(node, Enclosed):
+        return iter(((NO_PART, node.document.root),))
+    return iter(())
 
 
 def _record(node: Record) -> Iterator[tuple[object, object]]:
@@ -213,16 +236,19 @@ def _attributes(part: object) -> bool:
     return part is None or isinstance(part, dict)
 
 
-def _items(items: object) -> Iterator[tuple[object, object]]:
+def _items(items: object) -> Iterable[tuple[object, object]]:
     if isinstance(items, dict):
-        yield from items.items()
-    elif isinstance(items, list):
-        for index, item in enumerate(items):
-            # What a mapping's record would have been given comes as pairs.
-            if isinstance(item, tuple) and len(item) == 2 and type(resolve(item[0])) is str:
-                yield resolve(item[0]), item[1]
-            else:
-                yield index, item
+        return items.items()
+    return _listed(items) if isinstance(items, list) else ()
+
+
+def _listed(items: list[object]) -> Iterator[tuple[object, object]]:
+    for index, item in enumerate(items):
+        # What a mapping's record would have been given comes as pairs.
+        if isinstance(item, tuple) and len(item) == 2 and type(resolve(item[0])) is str:
+            yield resolve(item[0]), item[1]
+        else:
+            yield index, item
 
 
 def _no_key(part: object, prefix: str) -> str:

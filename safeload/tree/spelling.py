@@ -47,6 +47,7 @@ _FLAT = frozenset({type(None), bool, int, float})
 
 EXISTS = Mark(0)
 _ENTER, _LEAVE = Mark(1), Mark(-1)
+_EVERY = Mark(2)
 
 Token = str | Child | Mark
 
@@ -137,10 +138,14 @@ def _binary(tag: str, data: bytes | bytearray) -> str:
 
 
 class Speller:
-    """Spells objects, asking `plan` where their bytes are."""
+    """Spells objects, asking `plan` where their bytes are.
 
-    def __init__(self, plan: Plan) -> None:
+    every   the dict whose items are all tensors of the file, as they stand there; None: there is none
+    """
+
+    def __init__(self, plan: Plan, every: object = None) -> None:
         self._plan = plan
+        self._every = every
 
     def spell(self, value: object, home: Document, number: int = 0) -> list[Token]:
         """The tokens of a resolved `value` that `flat` does not write; with `number`, under that id."""
@@ -149,6 +154,8 @@ class Speller:
             case list():
                 items = self._items(value, home)
                 return [start, '"list":[', *items, "]}"] if number else ["[", *items, "]"]
+            case dict() if type(value) is dict and value is self._every:
+                return [start, '"tensors":true}']
             case dict() if type(value) is dict:
                 return [start, *self._dict(value, home), "}"]
             case tuple():
@@ -166,7 +173,11 @@ class Speller:
                 return [start, f'"storage":{name}', "" if value.typed else ',"untyped":true', "}"]
             case Record():
                 return [self._dropped(value)]
-        return [start, *self._call(self._recipe(value, home), home, value), "}"]
+        recipe = self._recipe(value, home)
+        if value is self._every:
+            changes = [(kind, _EVERY if kind == "setitem" else payload) for kind, payload in recipe.changes]
+            recipe = recipe._replace(changes=tuple(changes))
+        return [start, *self._call(recipe, home, value), "}"]
 
     def _items(self, items: Iterable[object], home: Document, *, slot: bool = True) -> list[Token]:
         if isinstance(items, list | tuple) and _FLAT.issuperset(map(type, items)):
@@ -307,6 +318,8 @@ class Speller:
                 return ["{", *self._made_map(part, home, owner), "}"]
             case Recipe():
                 return ["{", *[token for token in self._call(part, home, owner) if token is not EXISTS], "}"]
+            case Mark() if part is _EVERY:
+                return ['{"tensors":true}']
             case Bytes():
                 return [f'{{"{part.tag}":{quote(part.name)}}}']
             case Table():

@@ -28,6 +28,7 @@ class Storages:
         self._read = read
         self._specs: dict[str, StorageSpec] = {}
         self._bytes: dict[str, bytes] = {}
+        self._all = False
 
     def declared(self, name: object, offset: int) -> TensorSpec:
         """The tensor of the file called `name`."""
@@ -43,6 +44,8 @@ class Storages:
         declared = self.declared(name, offset)
         key = str(name)
         if key not in self._specs:
+            if self._all:
+                raise Malformed(f"the tree uses {key[:200]!r} beside all tensors of the file", offset=offset)
             dtype, location = self._table.get(key, (None, "cpu"))
             home = None if declared.storage is None else declared.storage.home
             size = spec_bytes(declared)
@@ -64,6 +67,13 @@ class Storages:
             self._bytes[key] = self._read(key)
         return self._bytes[key]
 
+    def every(self) -> Mapping[str, TensorSpec]:
+        """All tensors of the file as its header declares them, by name and in its order. Nothing else may use one."""
+        if self._all or self._specs or self._table:
+            raise Malformed("the tree uses all tensors of the file, and some of them elsewhere")
+        self._all = True
+        return self._tensors
+
     def complete(self, aside: object) -> None:
         """Require that each tensor of the file is in the tree or set aside by it, and not both.
 
@@ -74,9 +84,9 @@ class Storages:
         if type(names) is not list or any(type(name) is not str for name in names) or len(set(names)) != len(names):
             raise Malformed("the field aside must list names of tensors")
         for name in names:
-            if name in self._specs or name not in self._tensors:
+            if self._all or name in self._specs or name not in self._tensors:
                 raise Malformed(f"the tree sets aside {name[:200]!r}, which it uses or which the file does not hold")
-        unused = sorted(self._tensors.keys() - self._specs.keys() - set(names))
+        unused = [] if self._all else sorted(self._tensors.keys() - self._specs.keys() - set(names))
         if unused:
             raise Malformed(f"the file holds {unused[0][:200]!r}, of which the tree says nothing")
 

@@ -15,7 +15,7 @@ import torch
 import safeload
 from safeload.converting import system
 from safeload.converting.portions import MANY, PORTION, Crew, Stopped, portions
-from tests.converting.making import hide, left, saved
+from tests.converting.making import hide, left, rewritten, saved
 
 
 @pytest.mark.parametrize(
@@ -196,3 +196,125 @@ def test_what_is_not_compared_is_not_verified(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(safeload.NotEqual, match="not every tensor"):
         safeload.convert(source, tmp_path / "x.safetensors")
     assert left(tmp_path) == ["x.pth"]
+
+
+def waits(crew: Crew, when: str) -> None:
+    """Share two portions, the other thread's being a long one, and be interrupted `when`."""
+    started = threading.Event()
+    mine = threading.current_thread()
+
+    def first(part: range) -> None:
+        assert started.wait(10)
+        if when == "at work":
+            signal.raise_signal(signal.SIGINT)
+
+    def other(part: range) -> None:
+        started.set()
+        if when == "waiting":
+            time.sleep(0.1)
+            signal.pthread_kill(mine.ident or 0, signal.SIGINT)
+        time.sleep(0.3)
+
+    taken = iter([range(1), range(1, 2)])
+    # Each of the two has one: the first of them waits for the other to begin.
+    crew.share(taken, [first, other])
+
+
+@pytest.mark.parametrize("when", ["at work", "waiting"])
+def test_whatever_interrupts_the_waiting_nobody_is_at_work_afterwards(when: str) -> None:
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        waits(Crew(), when)
+    assert time.monotonic() - start >= 0.29
+    assert not [thread for thread in threading.enumerate() if thread.name == "safeload-portions" and thread.is_alive()]
+
+
+class Odd(OSError):
+    """Of the caller."""
+
+
+@pytest.mark.parametrize("stage", ["write", "verify", "sync"])
+@pytest.mark.parametrize("error", [Odd(5, "mine"), ValueError("mine"), KeyboardInterrupt()])
+@pytest.mark.parametrize("overlap", [True, False])
+def test_what_a_progress_callback_raises_comes_out_as_it_is(
+    overlap: bool, error: BaseException, stage: str, tmp_path: Path
+) -> None:
+    source = saved(tmp_path / "x.pth", small())
+
+    def told(now: str, done: int, total: int) -> None:
+        if now == stage:
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        safeload.convert(source, tmp_path / "x.safetensors", progress=told, overlap=overlap)
+    assert caught.value is error
+    assert left(tmp_path) == ["x.pth"]
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+@pytest.mark.parametrize("keys", [(), ("a*",)])
+def test_a_header_that_changes_while_tensors_are_written_is_noticed(
+    keys: tuple[str, ...], overlap: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stray write swaps two names after the comparison read them."""
+    import os
+
+    real, calls = system.copy_file_range, iter(range(100))
+
+    def stray(source: int, output: int, length: int, start: int, at: int) -> int:
+        count = real(source, output, length, start, at)
+        if next(calls) == 1:
+            head = os.pread(output, 4096, 0)
+            swapped = head.replace(b'"aa":{', b'"XX":{').replace(b'"ab":{', b'"aa":{').replace(b'"XX":{', b'"ab":{')
+            assert swapped != head
+            os.pwrite(output, swapped, 0)
+        return count
+
+    monkeypatch.setattr(system, "copy_file_range", stray)
+    source = saved(tmp_path / "x.pth", {"aa": torch.full((400_000,), 1.0), "ab": torch.full((400_000,), 2.0)})
+    with pytest.raises(safeload.NotEqual):
+        safeload.convert(source, tmp_path / "x.safetensors", overlap=overlap, keys=keys)
+    assert left(tmp_path) == ["x.pth"]
+
+
+@pytest.mark.parametrize("deflated", [True, False])
+def test_what_the_system_refuses_while_comparing_is_an_error_of_ours(
+    deflated: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+    import os
+    import tempfile
+
+    from safeload.converting import reread
+
+    source = saved(tmp_path / "x.pth", {"w": torch.randn(300_000), "v": torch.randn(300_000)})
+    if deflated:
+        rewritten(source, method=8)
+
+    def refused(*args: object, **named: object) -> object:
+        raise OSError(errno.ENOSPC if deflated else errno.EIO, "refused")
+
+    class Instead:
+        """`os` or `tempfile` for the comparison alone."""
+
+        def __init__(self, real: object) -> None:
+            self.real = real
+
+        def __getattr__(self, name: str) -> object:
+            return refused if name in ("preadv", "TemporaryFile") else getattr(self.real, name)
+
+    monkeypatch.setattr(reread, "tempfile" if deflated else "os", Instead(tempfile if deflated else os))
+    with pytest.raises(safeload.OutputError if deflated else safeload.InputError, match="refused"):
+        safeload.convert(source, tmp_path / "x.safetensors")
+    assert left(tmp_path) == ["x.pth"]
+
+
+def test_threads_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    source = saved(tmp_path / "x.pth", small())
+    done = safeload.convert(source, tmp_path / "x.safetensors")
+    monkeypatch.undo()
+    assert safeload.verify(source, done.output).tensors == done.tensors

@@ -138,8 +138,8 @@ def test_a_writer_that_errs_is_caught(
 
 def test_the_two_sides_share_no_code(root: Path) -> None:
     folder = root / "safeload" / "converting"
-    writing = {"writer", "blocks", "casting", "inflated", "system", "layout", "output"}
-    verifying = {"verify", "gathered", "nearest", "reread"}
+    writing = {"writer", "transforming", "blocks", "casting", "inflated", "system", "layout", "output"}
+    verifying = {"verify", "comparing", "agreeing", "gathered", "nearest", "reread"}
     for name in verifying | writing:
         tree = ast.parse((folder / f"{name}.py").read_text())
         used = {

@@ -276,6 +276,6 @@ def test_files_of_the_house_have_a_plan_that_lists_what_is_asked() -> None:
     document = scanned(saved({"w": ramp(2), "n": np.zeros(500), "s": ramp(4).untyped_storage()})).document
     assert document is not None
     found = contents(document)
-    assert [len(part) for part in found] == [1, 1, 1, 0]
+    assert [len(part) for part in found] == [1, 1, 1, 0, 0]
     assert (found.blobs[0].dtype, found.blobs[0].shape) == ("float64", (500,))
     assert '"bytes_of":"blob.0"' in Shelf(document).text(document)
