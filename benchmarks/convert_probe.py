@@ -144,7 +144,8 @@ def main(tool: str, sync: bool, watched: bool, tiny: str, src: str, dst: str) ->
     wall, used = time.perf_counter() - begin, time.process_time() - cpu
     answer = {
         "imports": imports, "wall": wall, "cpu": used, "peak": memory("VmHWM") - before, "stages": stages,
-        "size": os.path.getsize(dst), "mapped": sum(watch.found.values()),
+        "size": os.path.getsize(dst), "mapped": watch.found.get(os.path.basename(src), 0),
+        "output_mapped": sum(watch.found.values()) - watch.found.get(os.path.basename(src), 0),
     }  # fmt: skip
     remove(dst)
     return answer

@@ -15,7 +15,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-PORTION = 1 << 20
+PORTION = 512 << 10
 """Bytes of neighbouring tensors that are moved together; a larger tensor is a portion of its own."""
 
 MANY = 256

@@ -105,7 +105,7 @@ class Hand:
         self._writer = writer
         self._fd = writer.fd
         self._movers: dict[int, system.Mover] = {}
-        self._buffer = memoryview(b"")
+        self._held = memoryview(b"")
 
     def write(self, tensors: Sequence[tuple[Stored, int]]) -> None:
         """Write tensors, each at its offset, in order. Raises OSError for the output, InputError for the source."""
@@ -127,10 +127,8 @@ class Hand:
             self._move(runs[0])
             return
         first, last = runs[0], runs[-1]
-        if not self._buffer:
-            self._buffer = memoryview(bytearray(_BUFFER))
         begin = first.offset
-        data = self._buffer[: last.offset + last.length - begin]
+        data = self._buffer()[: last.offset + last.length - begin]
         fd, _ = self._opened(first.document, first.extent)
         with _reading(first.document):
             count = system.read_into(fd, begin, data)
@@ -147,20 +145,25 @@ class Hand:
             self._copy(run)
             return
         if fd not in self._movers:
-            self._movers[fd] = system.Mover(fd, self._fd, self._writer.turn)
+            self._movers[fd] = system.Mover(fd, self._fd, self._writer.turn, run.document.source.name)
         mover = self._movers[fd]
         start += run.start
         at, left = run.at, run.length
         while left:
-            count = mover.move(start, at, left)
+            count = mover.move(start, at, left, self._buffer())
             if not count:
                 raise _shorter(run.document)
             start, at, left = start + count, at + count, left - count
             self._writer.wrote(count, at)
 
+    def _buffer(self) -> memoryview:
+        if not self._held:
+            self._held = memoryview(bytearray(_BUFFER))
+        return self._held
+
     def _copy(self, run: _Run) -> None:
-        for done in range(0, run.length, _BUFFER):
-            length = min(_BUFFER, run.length - done)
+        for done in range(0, run.length, PORTION):
+            length = min(PORTION, run.length - done)
             system.write_at(self._fd, _peek(run.document, run.offset + done, length), run.at + done)
             self._writer.wrote(length, run.at + done + length)
 

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -318,3 +319,48 @@ def test_threads_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     done = safeload.convert(source, tmp_path / "x.safetensors")
     monkeypatch.undo()
     assert safeload.verify(source, done.output).tensors == done.tensors
+
+
+@pytest.mark.parametrize("slow", ["kernel", "buffer"])
+def test_large_ranges_are_moved_in_the_faster_way(slow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "_TIMED", 1 << 12)
+    monkeypatch.setattr(system, "_ENOUGH", 1 << 16)
+    data = torch.randint(0, 256, (1 << 20,), dtype=torch.uint8).numpy().tobytes()
+    (tmp_path / "a").write_bytes(data)
+    calls = {"kernel": 0, "buffer": 0}
+
+    def counted(way: str, real: Any) -> Any:
+        def call(*args: Any) -> Any:
+            calls[way] += 1
+            if way == slow:
+                time.sleep(0.005)
+            return real(*args)
+
+        return call
+
+    monkeypatch.setattr(system, "copy_file_range", counted("kernel", system.copy_file_range))
+    monkeypatch.setattr(system, "read_into", counted("buffer", system.read_into))
+    buffer = memoryview(bytearray(1 << 14))
+    with (tmp_path / "a").open("rb") as source, (tmp_path / "b").open("w+b") as output:
+        mover = system.Mover(source.fileno(), output.fileno(), threading.Lock(), "a")
+        done = 0
+        while count := mover.move(done, done, len(data) - done, buffer):
+            done += count
+    assert (tmp_path / "b").read_bytes() == data
+    assert calls[slow] < 8
+    assert calls["buffer" if slow == "kernel" else "kernel"] >= (50 if slow == "kernel" else 5)
+
+
+def test_a_source_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*args: object) -> int:
+        raise OSError(5, "refused")
+
+    source = saved(tmp_path / "x.pth", {"large": torch.randn(600_000), "t": torch.randn(300, 200).t()})
+    monkeypatch.setattr(system, "copy_file_range", lambda *args: 0)
+    monkeypatch.setattr(system, "sendfile", lambda *args: 0)
+    for name in ("read_into", "read_at"):
+        with monkeypatch.context() as patch:
+            patch.setattr(system, name, refused)
+            with pytest.raises(safeload.InputError, match=r"refused.*x\.pth"):
+                safeload.convert(source, tmp_path / "x.safetensors")
+    assert left(tmp_path) == ["x.pth"]
