@@ -266,4 +266,4 @@ def test_torch_is_not_loaded_to_name_it(root: Path) -> None:
 def test_storages_are_not_copied_into_the_pickle() -> None:
     held = saving._held({"a": torch.zeros(1_000_000)}, "x")
     assert held.container._end < 1000
-    assert held.size >= 4_000_000
+    assert held.source.size >= 4_000_000

@@ -63,11 +63,6 @@ def staged(job: Job, layout: Layout, dst: str | os.PathLike[str], *, digests: bo
 
     Raises OutputError for the output, InputError when the source changed, NotEqual when they differ.
     """
-    try:
-        from safeload.converting.verify import prepared
-        from safeload.converting.writer import Writer
-    except ImportError as error:
-        raise MissingExtra("conversion needs numpy and safetensors: pip install 'safeload[convert]'") from error
     options = job.options
     with ExitStack() as stack:
         needs = layout.size + len(layout.sidecar or b"")
@@ -80,35 +75,7 @@ def staged(job: Job, layout: Layout, dst: str | os.PathLike[str], *, digests: bo
             system.resize(output.fd, layout.size)
         written = FileSource(output.readable)
         stack.callback(written.close)
-
-        crew = Crew()
-        told = crew.told(job.told("write", layout.size), len(layout.header))
-        writer = Writer(output.fd, output.folder, told, flush=options.sync)
-        stack.callback(writer.close)
-        with job.timed("write"), writing(output):
-            writer.head(layout)
-            if sidecar is not None and layout.sidecar is not None:
-                system.write_at(sidecar.fd, layout.sidecar, 0)
-        count = hands(alone=job.alone)
-        with job.timed("verify"):
-            tensors = {stored.name: stored for stored, _ in layout.tensors}
-            told = crew.told(job.told("verify", layout.size))
-            comparison = prepared(
-                tensors, written, output.readable, output.folder, limits=options.limits, told=told, digests=digests
-            )
-            stack.callback(comparison.close)
-            comparing = [comparison.hand().compare for _ in range(count)]
-            # Ends before everything that its threads use is closed.
-            stack.enter_context(crew)
-        parts = list(portions([stored.nbytes for stored, _ in layout.tensors]))
-        with job.timed("write"):
-            crew.share(
-                parts, [_writing(writer, layout, output, hand if options.overlap else None) for hand in comparing]
-            )
-        with job.timed("verify"):
-            if not options.overlap:
-                crew.share(parts, comparing)
-            verification = comparison.result()
+        verification, infinite = _filled(job, layout, output, sidecar, written, digests=digests)
         if options.sync:
             with job.timed("sync"):
                 job.told("sync", layout.size)(0)
@@ -120,7 +87,46 @@ def staged(job: Job, layout: Layout, dst: str | os.PathLike[str], *, digests: bo
             job.unchanged()
             if written.peek(0, len(layout.header)) != layout.header:
                 raise NotEqual("the header of the output is not the one that was written")
-        yield Staged(output, sidecar, layout, verification, writer.infinite)
+        yield Staged(output, sidecar, layout, verification, infinite)
+
+
+def _filled(
+    job: Job, layout: Layout, output: Output, sidecar: Output | None, written: FileSource, *, digests: bool
+) -> tuple[Verification, int]:
+    """Write what `layout` says and compare it, each portion in one go; also how many casts overflowed."""
+    try:
+        from safeload.converting.verify import prepared
+        from safeload.converting.writer import Writer
+    except ImportError as error:
+        raise MissingExtra("conversion needs numpy and safetensors: pip install 'safeload[convert]'") from error
+    crew = Crew()
+    options = job.options
+    with ExitStack() as stack:
+        told = crew.told(job.told("write", layout.size), len(layout.header))
+        writer = Writer(output.fd, output.folder, told, flush=options.sync)
+        stack.callback(writer.close)
+        with job.timed("write"), writing(output):
+            writer.head(layout)
+            if sidecar is not None and layout.sidecar is not None:
+                system.write_at(sidecar.fd, layout.sidecar, 0)
+        with job.timed("verify"):
+            tensors = {stored.name: stored for stored, _ in layout.tensors}
+            told = crew.told(job.told("verify", layout.size))
+            comparison = prepared(
+                tensors, written, output.readable, output.folder, limits=options.limits, told=told, digests=digests
+            )
+            stack.callback(comparison.close)
+        comparing = [comparison.hand().compare for _ in range(hands(alone=job.alone))]
+        parts = list(portions([stored.nbytes for stored, _ in layout.tensors]))
+        # Ends before everything that its threads use is closed.
+        stack.enter_context(crew)
+        with job.timed("write"):
+            thens = comparing if options.overlap else [None] * len(comparing)
+            crew.share(parts, [_writing(writer, layout, output, then) for then in thens])
+        with job.timed("verify"):
+            if not options.overlap:
+                crew.share(parts, comparing)
+            return comparison.result(), writer.infinite
 
 
 def _writing(writer: Any, layout: Layout, output: Output, then: Work | None) -> Work:

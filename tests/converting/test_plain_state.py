@@ -112,6 +112,7 @@ OTHERS: dict[str, Callable[[], Any]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*quantize")
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_names_do_not_say_is_spelled_out(name: str, tmp_path: Path) -> None:
     item = OTHERS[name]()

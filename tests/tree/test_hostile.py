@@ -122,22 +122,6 @@ OF_W: dict[str, str] = {
     "it says nothing of a tensor": tree(0),
     "it sets aside what it uses": tree({"tensor": "w"}, aside=["w"]),
     "it sets one aside twice": tree(0, aside=["w", "w"]),
-    "all tensors, and one of them": tree([{"tensors": True}, {"tensor": "w"}]),
-    "one tensor, and all of them": tree([{"tensor": "w"}, {"tensors": True}]),
-    "all tensors, and the storage of one": tree([{"tensors": True}, {"storage": "w"}]),
-    "all tensors, and the bytes of one": tree([{"tensors": True}, {"bytes_of": "w"}]),
-    "all tensors twice": tree([{"tensors": True}, {"tensors": True}]),
-    "all tensors, one set aside": tree({"tensors": True}, aside=["w"]),
-    "all tensors, one of another type": tree({"tensors": True}, storages={"w": {"dtype": "complex64"}}),
-    "all tensors in words": tree({"tensors": "true"}),
-    "all tensors by a number": tree({"tensors": 1}),
-    "no tensors": tree({"tensors": False}),
-    "all tensors with an id": tree([{"id": 1, "tensors": True}, {"ref": 1}]),
-    "all tensors and a map": tree({"tensors": True, "map": {}}),
-    "all tensors appended": tree({"call": "builtins.list", "changes": [["append", {"tensors": True}]]}),
-    "all tensors as items and more": tree(
-        {"call": "collections.OrderedDict", "changes": [["setitem", {"tensors": True, "map": {}}]]}
-    ),
     "no element type": tree({"tensor": "w", "dtype": "float33", "shape": [6]}),
     "the type that it has": tree({"tensor": "w", "dtype": "float32"}),
     "another width without a shape": tree({"tensor": "w", "dtype": "float64"}),
@@ -404,10 +388,3 @@ def test_fuzz_whole_scans() -> None:
         verdicts.add(str(report("".join(letters), USED).verdict))
     assert "unjudged" in verdicts
     assert str(report(WHOLE, USED).verdict) == "clean"
-
-
-@pytest.mark.parametrize("name", ["w", "cos\nsystem\n(S'true'\ntR.", "\x80\x04N.", "(lp0\n."])
-def test_all_tensors_are_judged_as_each_of_them(name: str) -> None:
-    short, spelled = (report(tree(root), {name: W}) for root in ({"tensors": True}, {"map": {name: {"tensor": name}}}))
-    assert short.verdict == spelled.verdict
-    assert {finding.rule for finding in short.findings} == {finding.rule for finding in spelled.findings}
