@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,3 +34,20 @@ def project_files(root: Path) -> tuple[Path, ...]:
     except (OSError, subprocess.CalledProcessError):
         paths = [p for p in root.rglob("*") if not any(part in _LEFT_OUT for part in p.relative_to(root).parts)]
     return tuple(sorted(p for p in paths if p.is_file()))
+
+
+@pytest.fixture
+def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
+    """Runs a function after the verdict and before anything is built."""
+    from safeload.loading import judged
+
+    def install(act: Callable[[], None]) -> None:
+        admit = judged.admit
+
+        def hooked(*args: Any, **options: Any) -> None:
+            admit(*args, **options)
+            act()
+
+        monkeypatch.setattr(judged, "admit", hooked)
+
+    return install

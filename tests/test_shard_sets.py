@@ -6,7 +6,6 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import torch
 
 import safeload
 from safeload.inputs import FileSource
-from safeload.loading import judged
 from safeload.scanner import scan_source
 from tests.converting.same import different
 from tests.converting.sharded_model import sharded
@@ -149,22 +147,6 @@ def test_tensors_view_maps_of_the_shards_and_nothing_stays_open(tmp_path: Path) 
     os.unlink(tmp_path / SECOND)
     safeload.scan(tmp_path / INDEX)
     assert len(os.listdir("/proc/self/fd")) == len(before)
-
-
-@pytest.fixture
-def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
-    """Runs a function after the verdict and before anything is built."""
-
-    def install(act: Callable[[], Any]) -> None:
-        admit = judged.admit
-
-        def hooked(*args: Any, **options: Any) -> None:
-            admit(*args, **options)
-            act()
-
-        monkeypatch.setattr(judged, "admit", hooked)
-
-    return install
 
 
 def test_a_shard_written_into_after_its_verdict_is_not_loaded(tmp_path: Path, between: Any) -> None:

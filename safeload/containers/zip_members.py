@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from safeload.containers.inflating import inflated_pieces
 from safeload.containers.interface import Answer, Naming, Nested, Part, Pickle
 from safeload.containers.remarks import trailing_bytes
 from safeload.containers.sniff import HEAD, kind_of
@@ -33,7 +34,6 @@ _ALWAYS = 1 << 20
 # All members of one archive together may inflate to this even when they are highly compressed.
 _ALWAYS_TOGETHER = 64 << 20
 _MOST_SOURCE = 16 << 20
-_PIECE = 1 << 20
 _CONTROL = r"[\x00-\x08\x0e-\x1f\x7f-\x9f]"
 # Pickles in a row in one member; more than a hundred is an attack on patience.
 _STREAMS = 100
@@ -122,25 +122,7 @@ class Members:
         # Deflate never makes anything longer than this; the rest would be read for nothing.
         if entry.length > entry.size + entry.size // 100 + 1024:
             raise Malformed("the compressed member is longer than its content", offset=entry.data)
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        at, stop = entry.data, entry.data + entry.length
-        # SECURITY: one byte more than announced, never all: what a member inflates to is the attacker's choice.
-        left, piece = entry.size + 1, b""
-        try:
-            while left and not inflater.eof and (at < stop or piece):
-                raw = inflater.unconsumed_tail
-                if not raw and not piece:
-                    raw = self._source.read(at, min(_PIECE, stop - at))
-                    at += len(raw)
-                piece = inflater.decompress(raw, min(left, _PIECE))
-                left -= len(piece)
-                yield piece
-        except zlib.error as error:
-            raise Malformed(f"the member does not inflate: {error}", offset=entry.data) from error
-        if left != 1 or not inflater.eof or inflater.unused_data or at < stop:
-            raise Malformed(
-                f"the member does not inflate to the {entry.size} bytes that the directory announces", offset=entry.data
-            )
+        yield from inflated_pieces(self._source.read, entry.data, entry.length, entry.size, "the member")
 
     @contextmanager
     def noting(self, entry: Entry) -> Iterator[None]:

@@ -72,6 +72,13 @@ def test_overlapping_views_are_by_value_and_noted(tmp_path: Path) -> None:
     assert all(torch.equal(found[name], state[name]) for name in state)
 
 
+def test_the_note_on_overlapping_views_names_the_first_of_the_file(tmp_path: Path) -> None:
+    one, two = torch.randn(10), torch.randn(10)
+    state = {"a": one[:6], "b": two[:6], "c": two[4:], "d": one[4:]}
+    done = safeload.convert(saved(tmp_path / "x.pth", state), tmp_path / "x.safetensors")
+    assert done.notes == ("4 tensors share memory and none holds the others: each is stored by value, first 'a'",)
+
+
 def test_storages_as_values_share_with_tensors(tmp_path: Path) -> None:
     tensor = torch.arange(6.0)
     other = torch.ones(3, dtype=torch.uint8)

@@ -13,29 +13,12 @@ import pytest
 import torch
 
 import safeload
-from safeload.loading import judged
 from samples.assemble import ORDERED_DICT, call, floats, longs, name, storage, tensor
 from samples.files_of_torch import zip_of
 from samples.memory import VALUES, indices, sparse
 from tests.loading.test_equal import saved
 
 pytestmark = pytest.mark.usefixtures("quiet")
-
-
-@pytest.fixture
-def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
-    """Runs a function after the verdict and before anything is built."""
-
-    def install(act: Callable[[], None]) -> None:
-        admit = judged.admit
-
-        def hooked(*args: Any, **options: Any) -> None:
-            admit(*args, **options)
-            act()
-
-        monkeypatch.setattr(judged, "admit", hooked)
-
-    return install
 
 
 def overwrite(path: Path, old: bytes, new: bytes) -> None:
