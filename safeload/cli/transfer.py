@@ -11,6 +11,8 @@ DELAY = 0.5
 
 _WORDS = {"write": "writing", "sync": "syncing", "verify": "verifying", "hash": "hashing"}
 
+_BOTH = ("write", "verify")
+
 Told = Callable[[str, int, int], None]
 """Called with a stage, bytes done and bytes in all."""
 
@@ -19,7 +21,7 @@ Told = Callable[[str, int, int], None]
 def transfer(*, show: bool) -> Iterator[Told | None]:
     """Gives what a conversion is to call as it goes, or None when nothing is to be shown.
 
-    It may be called from several threads, each at a file of its own: the bar shows them together.
+    It may be called from several threads. A file is compared while it is written: the bar shows the two as one.
     """
     if not show:
         yield None
@@ -37,8 +39,10 @@ class _Bar:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stopped = False
-        # Of each thread: the stage it is in, bytes done and bytes in all.
-        self._now: dict[int, tuple[str, int, int]] = {}
+        # Of each stage: bytes done and bytes in all.
+        self._now: dict[str, tuple[int, int]] = {}
+        # Whether what is written is compared meanwhile.
+        self._beside = False
         self._shown = ("", 0)
         self._update: Callable[[str, int, int], None] | None = None
         self._end: Callable[[], None] | None = None
@@ -82,13 +86,17 @@ class _Bar:
             self._update, self._end = update, bar.stop
 
     def told(self, stage: str, done: int, total: int) -> None:
-        """What one conversion has done of a stage."""
+        """What was done of a stage."""
         with self._lock:
-            self._now[threading.get_ident()] = (stage, done, total)
+            if stage == _BOTH[1] and stage not in self._now and _BOTH[0] in self._now:
+                done_before, of = self._now[_BOTH[0]]
+                self._beside = done_before < of
+            self._now[stage] = (done, total)
             if self._update:
-                stages = dict.fromkeys(_WORDS.get(now[0], now[0]) for now in self._now.values())
-                done, total = (sum(amounts) for amounts in zip(*(now[1:] for now in self._now.values()), strict=True))
-                self._update(" and ".join(stages), done, total)
+                stages = _BOTH if self._beside and stage in _BOTH else (stage,)
+                amounts = [self._now[one] for one in stages]
+                words = " and ".join(_WORDS.get(one, one) for one in stages)
+                self._update(words, sum(done for done, _ in amounts), sum(total for _, total in amounts))
 
     def stop(self) -> None:
         """Takes the bar away."""

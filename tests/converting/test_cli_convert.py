@@ -17,6 +17,7 @@ import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 
+import safeload
 from safeload.cli import app, ending, transfer
 from safeload.errors import MissingExtra
 
@@ -297,6 +298,41 @@ def test_the_bar_shows_bytes_per_second(monkeypatch: pytest.MonkeyPatch) -> None
     shown = screen.getvalue()
     assert "writing" in shown
     assert "MB/s" in shown
+
+
+def test_writing_and_comparing_are_one_bar_that_only_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "DELAY", 0)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    seen: list[tuple[str, int, int]] = []
+    with transfer.transfer(show=True) as told:
+        assert told is not None
+        time.sleep(0.3)
+        told.__self__._update = lambda *shown: seen.append(shown)  # type: ignore[attr-defined]
+        for step in range(1, 5):
+            told("write", step, 4)
+            told("verify", step, 4)
+        told("sync", 0, 4)
+    assert seen[0] == ("writing", 1, 4)
+    assert {words for words, _, _ in seen[1:-1]} == {"writing and verifying"}
+    assert [done for _, done, _ in seen[1:-1]] == [2, 3, 4, 5, 6, 7, 8]
+    assert {total for _, _, total in seen[1:-1]} == {8}
+    assert seen[-1] == ("syncing", 0, 4)
+
+
+def test_several_files_are_told_as_one(tmp_path: Path) -> None:
+
+    (tmp_path / "a").mkdir()
+    for name in "abc":
+        torch.save({"w": torch.ones(300_000)}, tmp_path / "a" / f"{name}.pth")
+    told: dict[str, list[tuple[int, int]]] = {}
+    safeload.convert(
+        tmp_path / "a", recursive=True, jobs=2,
+        progress=lambda stage, done, total: told.setdefault(stage, []).append((done, total)),
+    )  # fmt: skip
+    for stage in ("write", "verify"):
+        amounts = [done for done, _ in told[stage]]
+        assert amounts == sorted(amounts)
+    assert told["write"][-1][0] == told["write"][-1][1] > 3_600_000
 
 
 def test_no_bar_where_nobody_looks() -> None:
