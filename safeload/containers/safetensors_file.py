@@ -31,6 +31,8 @@ DTYPES = {
 
 _FIELDS = frozenset({"dtype", "shape", "data_offsets"})
 _TOO_LARGE = 1 << 63
+# As of every tensor that a pickle describes, see `vetted/torch_geometry.py`.
+_STRIDES = 1 << 62
 
 # One file with a wrong writer has the same fault in every tensor: a few tell it all.
 _ENOUGH = 20
@@ -170,7 +172,11 @@ def _entries(header: dict[str, object], start: int, room: int) -> Iterator[tuple
                 yield _finding("safetensors-shape", "4-bit values must come in pairs along the last dimension", name)
                 continue
             shape = [*shape[:-1], shape[-1] // 2]
-        if math.prod(shape) * BITS[kind] != (end - begin) * 8:
+        count = math.prod(shape)
+        if not count and math.prod([max(size, 1) for size in shape]) >= _STRIDES:
+            yield _finding("safetensors-shape", "an empty tensor has sizes that no strides can have", name)
+            continue
+        if count * BITS[kind] != (end - begin) * 8:
             yield _finding("safetensors-shape", f"shape and type do not fill the bytes {begin} to {end}", name)
             continue
         yield Tensor(name, kind, tuple(shape), name), Extent(start + begin, end - begin, end - begin)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -155,29 +154,19 @@ def writing(output: Output) -> Iterator[None]:
 
 def _flushed(job: Job, layout: Layout, output: Output, sidecar: Output | None) -> None:
     """Have the output on the disk, and judge it meanwhile."""
-    failed: list[BaseException] = []
+    crew = Crew()
 
-    def flush() -> None:
-        try:
-            output.flush()
-            if sidecar is not None:
-                sidecar.flush()
-        except BaseException as error:  # raised again below
-            failed.append(error)
-
-    thread = threading.Thread(target=flush, name="safeload-sync", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:  # no more threads are to be had
-        flush()
-        _judged(job, layout, output, sidecar)
-    else:
-        try:
+    def work(part: range) -> None:
+        if part.start:
             _judged(job, layout, output, sidecar)
-        finally:
-            thread.join()
-    if failed:
-        raise failed[0]
+            return
+        output.flush()
+        if sidecar is not None:
+            sidecar.flush()
+
+    # SECURITY: a thread that was left behind would flush a descriptor that is another file's by then.
+    with crew:
+        crew.share((range(1), range(1, 2)), (work, work))
 
 
 def _judged(job: Job, layout: Layout, output: Output, sidecar: Output | None) -> None:

@@ -191,7 +191,7 @@ def _remarks(findings: tuple[Finding, ...], heard: list[Heard]) -> Iterator[Find
 def _tensors(document: Document | None, heard: list[Heard]) -> int:
     """How many tensors and arrays a file holds: built by its pickles, or declared by the container."""
     values = (effect.value for stream in heard for effect in stream.program.effects if isinstance(effect, Cell))
-    built = sum(isinstance(value, _TENSORS) for value in values)
+    built = sum(isinstance(value, _TENSORS) for value in values) + sum(stream.program.declared for stream in heard)
     if built or document is None or heard:
         return built
     return len(document.root) if isinstance(document.root, dict) else int(isinstance(document.root, _TENSORS))

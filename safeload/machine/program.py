@@ -125,11 +125,13 @@ class Program:
     start,end byte range of the stream in the bytes given to the machine; `end` is the offset after STOP
     protocol  highest PROTO seen (0 when none)
     opcodes   how many were interpreted
+    declared  tensors that a tree takes all at once, without a call for each
     whole     STOP was reached
     """
 
     __slots__ = (
         "blobs",
+        "declared",
         "effects",
         "end",
         "notes",
@@ -151,4 +153,5 @@ class Program:
         self.end = start
         self.protocol = 0
         self.opcodes = 0
+        self.declared = 0
         self.whole = False

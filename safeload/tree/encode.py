@@ -72,7 +72,7 @@ def encode(
         head.append(f'"aside":[{",".join(map(quote, sorted(plan.aside)))}]')
     wanted = wanted or contents(document)
     every = _every(document, plan, wanted, names)
-    writer = _Writer(plan, wanted.shared, (limits or Limits()).tree_bytes, every)
+    writer = _Writer(Speller(plan, every, names), wanted.shared, (limits or Limits()).tree_bytes)
     writer.out.append(",".join([*head, '"root":']))
     writer.write(document)
     return "".join([*writer.out, "}"])
@@ -187,9 +187,9 @@ def _shared(document: Document, plan: _Collector) -> frozenset[int]:
 class _Writer:
     """Writes one tree."""
 
-    def __init__(self, plan: Plan, shared: frozenset[int], most: int, every: object) -> None:
+    def __init__(self, speller: Speller, shared: frozenset[int], most: int) -> None:
         self.out: list[str] = []
-        self._speller = Speller(plan, every)
+        self._speller = speller
         self._shared = shared
         self._most = self._left = most
         self._numbers: dict[int, int] = {}

@@ -5,7 +5,8 @@ docs/tree-format.md describes the format. Torch-free; reads nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from typing import NamedTuple, Protocol
 
 from safeload.document import Document, StorageSpec, StorageValue, TensorSpec
@@ -26,6 +27,18 @@ SIDECAR = ".tree.json"
 
 PLACED = 1024
 """Bytes from which it pays to keep bytes of a tree in a tensor of the file: base64 would take a third more."""
+
+
+def names_digest(names: Iterable[str]) -> str:
+    """What binds a tree that speaks of all tensors at once to their names: SHA-256, in hex, of the sorted names.
+
+    Each is its length in bytes, a colon and its UTF-8. The order is not bound: tools that write a header again sort it.
+    """
+    total = sha256()
+    for name in sorted(names):
+        raw = name.encode("utf-8", "surrogatepass")
+        total.update(b"%d:%s" % (len(raw), raw))
+    return total.hexdigest()
 
 
 class Blob(NamedTuple):

@@ -108,12 +108,12 @@ class Nodes:
         return self.call(_V3 if "dtype" in obj else _V2, "reduce", args, offset)
 
     def every(self, obj: Object) -> dict[object, object]:
-        """{"tensors": true}: a dict of all tensors of the file, in the order of its header. They are leaves already."""
-        flag(obj, "tensors")
+        """{"tensors": digest}: a dict of all tensors of the file, in the order of its header: leaves already."""
         made: dict[object, object] = {}
-        for name, spec in self.storages.every().items():
+        for name, spec in self.storages.every(obj["tensors"], obj.offset).items():
             self.literal(name, obj.offset)
             made[name] = spec
+        self.program.declared += len(made)
         return made
 
     def drop(self, obj: Object) -> Cell:

@@ -30,7 +30,7 @@ from safeload.document import (
 from safeload.errors import Malformed, UsageError
 from safeload.record import Record
 from safeload.tree import recipes, recipes_numpy, recipes_torch
-from safeload.tree.interface import PLACED, Child, Mark, Placed, Plan
+from safeload.tree.interface import PLACED, Child, Mark, Placed, Plan, names_digest
 from safeload.tree.json_text import SAFE_INTEGER
 from safeload.tree.recipes import Inline, Made, Recipe, named
 from safeload.tree.recipes_torch import Bytes, Table
@@ -140,12 +140,13 @@ def _binary(tag: str, data: bytes | bytearray) -> str:
 class Speller:
     """Spells objects, asking `plan` where their bytes are.
 
-    every   the dict whose items are all tensors of the file, as they stand there; None: there is none
+    every   the dict whose items are all tensors of the file, as they stand there, called `names`; None: there is none
     """
 
-    def __init__(self, plan: Plan, every: object = None) -> None:
+    def __init__(self, plan: Plan, every: object = None, names: Iterable[str] = ()) -> None:
         self._plan = plan
         self._every = every
+        self._tensors = "" if every is None else f'"tensors":"{names_digest(names)}"'
 
     def spell(self, value: object, home: Document, number: int = 0) -> list[Token]:
         """The tokens of a resolved `value` that `flat` does not write; with `number`, under that id."""
@@ -155,7 +156,7 @@ class Speller:
                 items = self._items(value, home)
                 return [start, '"list":[', *items, "]}"] if number else ["[", *items, "]"]
             case dict() if type(value) is dict and value is self._every:
-                return [start, '"tensors":true}']
+                return [start, self._tensors, "}"]
             case dict() if type(value) is dict:
                 return [start, *self._dict(value, home), "}"]
             case tuple():
@@ -319,7 +320,7 @@ class Speller:
             case Recipe():
                 return ["{", *[token for token in self._call(part, home, owner) if token is not EXISTS], "}"]
             case Mark() if part is _EVERY:
-                return ['{"tensors":true}']
+                return ["{", self._tensors, "}"]
             case Bytes():
                 return [f'{{"{part.tag}":{quote(part.name)}}}']
             case Table():

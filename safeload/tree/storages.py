@@ -11,6 +11,7 @@ from safeload.document import StorageSpec, StorageValue, TensorSpec
 from safeload.dtypes import BITS, itemsize
 from safeload.elements import spec_bytes
 from safeload.errors import Malformed
+from safeload.tree.interface import names_digest
 from safeload.tree.json_text import Object
 from safeload.vetted.torch_storages import is_location
 
@@ -67,10 +68,15 @@ class Storages:
             self._bytes[key] = self._read(key)
         return self._bytes[key]
 
-    def every(self) -> Mapping[str, TensorSpec]:
-        """All tensors of the file as its header declares them, by name and in its order. Nothing else may use one."""
+    def every(self, digest: object, offset: int) -> Mapping[str, TensorSpec]:
+        """All tensors of the file as its header declares them, by name and in its order. Nothing else may use one.
+
+        SECURITY: `digest` is that of the names when the tree was written, see `complete`.
+        """
         if self._all or self._specs or self._table:
-            raise Malformed("the tree uses all tensors of the file, and some of them elsewhere")
+            raise Malformed("the tree uses all tensors of the file, and some of them elsewhere", offset=offset)
+        if digest != names_digest(self._tensors):
+            raise Malformed("the file holds other tensors than the tree speaks of", offset=offset)
         self._all = True
         return self._tensors
 

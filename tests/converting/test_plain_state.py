@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 import safetensors
 import torch
+from click.testing import CliRunner
+from safetensors.torch import save_file
 
 import safeload
+from safeload.cli import app
 from tests.converting.making import saved
 from tests.converting.same import different
 
-EVERY = '{"tensors":true}'
+EVERY = '{"tensors":"'
 
 
 def tree_of(path: Path) -> str:
@@ -146,6 +149,46 @@ def test_another_order_in_the_header_is_noticed(recorded: bool, tmp_path: Path) 
     assert list(safeload.load(out)) == ["a.b", "c", "d", "z"]
     with pytest.raises(safeload.NotEqual, match="order"):
         safeload.verify(source, out)
+
+
+def again(path: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
+    """The file as another tool writes it that changes tensors and keeps the metadata."""
+    with safetensors.safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not iterable
+        save_file(change(tensors), path, file.metadata())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda held: {f"new.{name}": tensor for name, tensor in held.items()},
+        lambda held: {name: tensor for name, tensor in held.items() if name != "z"},
+        lambda held: {**held, "more": torch.ones(2)},
+    ],
+    ids=["renamed", "dropped", "added"],
+)
+def test_a_tool_that_changes_names_is_noticed(change: Any, tmp_path: Path) -> None:
+    source, out = saved(tmp_path / "x.pth", OrderedDict(state())), tmp_path / "x.safetensors"
+    safeload.convert(source, out)
+    again(out, change)
+    report = safeload.scan(out)
+    assert (report.verdict, report.findings[0].rule) == ("unjudged", "malformed-tree")
+
+
+def test_a_tool_that_changes_values_is_none_of_ours(tmp_path: Path) -> None:
+    source, out = saved(tmp_path / "x.pth", OrderedDict(state())), tmp_path / "x.safetensors"
+    safeload.convert(source, out)
+    again(out, lambda held: {name: tensor.half() for name, tensor in held.items()})
+    found = safeload.load(out)
+    assert type(found) is OrderedDict
+    assert found["z"].dtype == torch.float16
+
+
+def test_explain_counts_them(tmp_path: Path) -> None:
+    source, out = saved(tmp_path / "x.pth", OrderedDict(state())), tmp_path / "x.safetensors"
+    safeload.convert(source, out)
+    done = CliRunner().invoke(app, ["explain", str(out), "--json"])
+    assert json.loads(done.stdout)["tensors"] == 4
 
 
 def test_shards_have_no_one_order(tmp_path: Path) -> None:
