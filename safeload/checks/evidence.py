@@ -7,7 +7,7 @@ is iterative in depth (two levels) and width, so that no tree can make it slow.
 from __future__ import annotations
 
 from safeload.cell import Cell
-from safeload.document import Built, Symbol
+from safeload.document import Built, Symbol, TensorSpec
 from safeload.machine.program import Call, Extension, Global, Mutation, Persistent
 from safeload.record import Record
 
@@ -134,4 +134,7 @@ def _leaf(value: object) -> str:
         return repr(value)
     if isinstance(value, Built):
         return f"<{value.kind}>"
+    if isinstance(value, TensorSpec):
+        more = ", ..." if len(value.shape) > _WIDTH else ""
+        return f"<tensor {value.dtype} [{', '.join(map(str, value.shape[:_WIDTH]))}{more}]>"
     return f"<{type(value).__name__}>"
