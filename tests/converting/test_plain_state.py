@@ -185,7 +185,7 @@ def test_a_tool_that_changes_values_is_none_of_ours(tmp_path: Path) -> None:
 
 
 def test_explain_counts_them(tmp_path: Path) -> None:
-    source, out = saved(tmp_path / "x.pth", OrderedDict(state())), tmp_path / "x.safetensors"
+    source, out = saved(tmp_path / "x.pth", state()), tmp_path / "x.safetensors"
     safeload.convert(source, out)
     assert "'z': <tensor float32 [3]>" in CliRunner().invoke(app, ["explain", str(out)]).stdout
     done = CliRunner().invoke(app, ["explain", str(out), "--json"])
