@@ -34,11 +34,8 @@ def names_digest(names: Iterable[str]) -> str:
 
     Each is its length in bytes, a colon and its UTF-8. The order is not bound: tools that write a header again sort it.
     """
-    total = sha256()
-    for name in sorted(names):
-        raw = name.encode("utf-8", "surrogatepass")
-        total.update(b"%d:%s" % (len(raw), raw))
-    return total.hexdigest()
+    encoded = [name.encode("utf-8", "surrogatepass") for name in sorted(names)]
+    return sha256(b"".join([b"%d:%s" % (len(name), name) for name in encoded])).hexdigest()
 
 
 class Blob(NamedTuple):
