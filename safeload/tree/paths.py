@@ -100,6 +100,8 @@ def named_leaves(
         else:
             above.discard(id(node))
             todo.pop()
+    # Compiled, `below` and what it knows hold each other: nothing of the file should wait for the next collection.
+    kept.clear()
     return names.found
 
 
