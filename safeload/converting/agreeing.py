@@ -6,7 +6,6 @@ two neighbours instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,13 @@ import numpy.typing as npt
 from safeload.converting.gathered import Boxes
 from safeload.converting.interface import Stored
 from safeload.converting.nearest import nearest
+from safeload.converting.portions import Told
 from safeload.converting.reread import Bytes
 
 Array = npt.NDArray[Any]
 
 
-def disagreement(
-    stored: Stored, source: Bytes, base: int, output: Bytes, offset: int, told: Callable[[int], None]
-) -> int | None:
+def disagreement(stored: Stored, source: Bytes, base: int, output: Bytes, offset: int, told: Told) -> int | None:
     """Where the tensor, whose storage begins at `base`, is not what the output has at `offset`; None for nowhere."""
     for start, mine, theirs in Boxes(stored, source, base, output, offset):
         if not _agree(stored, mine, theirs):

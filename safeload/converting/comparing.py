@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 
 from safeload.converting.agreeing import disagreement
 from safeload.converting.interface import Stored, Verification
-from safeload.converting.portions import PORTION
+from safeload.converting.portions import PORTION, Told
 from safeload.converting.reread import Bytes, laid_open, whole
 from safeload.errors import NotEqual
 from safeload.source import Source
 
 _CHUNK = PORTION
 _GAP = 4 << 10
-
-Told = Callable[[int], None]
 
 
 class Comparison:

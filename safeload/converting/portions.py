@@ -29,7 +29,7 @@ Work = Callable[[range], None]
 """Does one portion: the indices of its tensors."""
 
 Told = Callable[[int], None]
-"""Called with bytes done."""
+"""Called with bytes: done so far, or more of them."""
 
 
 def portions(sizes: Sequence[int]) -> Iterator[range]:

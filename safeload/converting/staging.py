@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from safeload.converting import system
 from safeload.converting.interface import Verification
@@ -23,6 +23,9 @@ from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.scanner import scan_source
 from safeload.tree.sidecar import sidecar_path
+
+if TYPE_CHECKING:
+    from safeload.converting.writer import Writer
 
 
 class Staged:
@@ -128,7 +131,7 @@ def _filled(
             return comparison.result(), writer.infinite
 
 
-def _writing(writer: Any, layout: Layout, output: Output, then: Work | None) -> Work:
+def _writing(writer: Writer, layout: Layout, output: Output, then: Work | None) -> Work:
     """What one thread does with a portion: write it by a Hand of the Writer, `then` compare it."""
     hand = writer.hand()
 

@@ -9,7 +9,8 @@ import errno
 import os
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from safeload.errors import input_error
 
@@ -36,6 +37,15 @@ def write_at(fd: int, data: bytes | bytearray | memoryview, offset: int) -> None
             count = os.write(fd, view)
         view = view[count:]
         offset += count
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """What the system refuses while the source called `name` is read, as an InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise input_error(error, name) from error
 
 
 def read_at(fd: int, offset: int, length: int) -> bytes:
@@ -138,20 +148,19 @@ class Mover:
 
     def move(self, start: int, at: int, length: int, buffer: memoryview) -> int:
         """Some of `length` bytes from `start` of the source to `at` of the output; how many, 0 at the source's end."""
-        if not self.means:
-            return self._buffered(start, at, length, buffer)
-        if length < _TIMED:
-            return self._by_kernel(start, at, length) or self._buffered(start, at, length, buffer)
-        if min(self._moved) >= _ENOUGH:
-            if self._spent[1] * self._moved[0] < self._spent[0] * self._moved[1]:
-                return self._buffered(start, at, length, buffer)
-            return self._by_kernel(start, at, length) or self._buffered(start, at, length, buffer)
-        way = int(self._moved[0] > self._moved[1])
+        timed = length >= _TIMED
+        trial = timed and min(self._moved) < _ENOUGH
+        if trial:
+            buffered = self._moved[0] > self._moved[1]
+            length = min(length, len(buffer))
+        else:
+            buffered = timed and self._spent[1] * self._moved[0] < self._spent[0] * self._moved[1]
         begin = time.perf_counter()
-        count = 0 if way else self._by_kernel(start, at, min(length, len(buffer)))
+        count = 0 if buffered else self._by_kernel(start, at, length)
         count = count or self._buffered(start, at, length, buffer)
-        self._spent[way] += time.perf_counter() - begin
-        self._moved[way] += count
+        if trial:
+            self._spent[buffered] += time.perf_counter() - begin
+            self._moved[buffered] += count
         return count
 
     def _by_kernel(self, start: int, at: int, length: int) -> int:
@@ -175,10 +184,8 @@ class Mover:
         return 0
 
     def _buffered(self, start: int, at: int, length: int, buffer: memoryview) -> int:
-        try:
+        with reading(self._name):
             count = read_into(self._source, start, buffer[:length])
-        except OSError as error:
-            raise input_error(error, self._name) from error
         write_at(self._output, buffer[:count], at)
         return count
 

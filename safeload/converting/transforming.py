@@ -9,6 +9,7 @@ import numpy as np
 from safeload.converting.blocks import blocks, dimensions, read_block, write_block
 from safeload.converting.casting import changed, changes, overflowed
 from safeload.converting.interface import Stored
+from safeload.converting.portions import Told
 from safeload.elements import numel
 
 __all__ = ["changes", "transform"]
@@ -18,7 +19,7 @@ def transform(
     stored: Stored,
     read: Callable[[int, int], bytes],
     write: Callable[[int, memoryview], None],
-    told: Callable[[int], None],
+    told: Told,
 ) -> int:
     """Write a tensor block by block; how many finite elements a cast made infinite.
 

@@ -6,7 +6,7 @@ bytes are; every byte is then compared with the source (`comparing`, `agreeing`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from safeload.containers.interface import Layout
@@ -14,13 +14,11 @@ from safeload.containers.safetensors_file import Safetensors
 from safeload.converting.comparing import Comparison
 from safeload.converting.encoding import CODES
 from safeload.converting.interface import Stored, Verification
-from safeload.converting.portions import Crew, hands, portions
+from safeload.converting.portions import Crew, Told, hands, portions
 from safeload.errors import LimitExceeded, Malformed, MissingExtra, NotEqual
 from safeload.findings import Finding
 from safeload.limits import Limits
 from safeload.source import Source
-
-Told = Callable[[int], None]
 
 
 def library_says(path: str, tensors: Mapping[str, Stored]) -> str:

@@ -9,27 +9,23 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 
 from safeload.converting import system
 from safeload.converting.inflated import Inflated
 from safeload.converting.interface import Stored
 from safeload.converting.layout import Layout
-from safeload.converting.portions import PORTION
+from safeload.converting.portions import PORTION, Told
 from safeload.converting.transforming import changes, transform
 from safeload.converting.views import steps
 from safeload.document import Document, Extent
-from safeload.errors import InputError, input_error
+from safeload.errors import InputError
 from safeload.inputs import FileSource
 
 _GAP = 4 << 10
 # A portion, and what lies between its tensors.
 _BUFFER = PORTION + (128 << 10)
 _FLUSH = 32 << 20
-
-Told = Callable[[int], None]
-"""Called with bytes more."""
 
 
 class _Run:
@@ -130,7 +126,7 @@ class Hand:
         begin = first.offset
         data = self._buffer()[: last.offset + last.length - begin]
         fd, _ = self._opened(first.document, first.extent)
-        with _reading(first.document):
+        with system.reading(first.document.source.name):
             count = system.read_into(fd, begin, data)
         if count != len(data):
             raise _shorter(first.document)
@@ -175,7 +171,7 @@ class Hand:
         def read(at: int, length: int) -> bytes:
             if fd < 0:
                 return _peek(piece.document, piece.extent.offset + at, length)
-            with _reading(piece.document):
+            with system.reading(piece.document.source.name):
                 data = system.read_at(fd, base + at, length)
             if len(data) != length:
                 raise _shorter(piece.document)
@@ -195,15 +191,6 @@ class Hand:
             return self._writer.inflated(document, extent), 0
         source = document.source
         return (source.fileno(), extent.offset) if isinstance(source, FileSource) else (-1, 0)
-
-
-@contextmanager
-def _reading(document: Document) -> Iterator[None]:
-    """What the system refuses while the source is read, as an InputError."""
-    try:
-        yield
-    except OSError as error:
-        raise input_error(error, document.source.name) from error
 
 
 def _peek(document: Document, offset: int, length: int) -> bytes:
