@@ -36,6 +36,7 @@ class Key(NamedTuple):
 
 
 _TEXT = Key("a text", (str,))
+_TEXTS = Key("a text or a list of texts", (str,), several=True)
 _FLAG = Key("true or false", (bool,))
 _FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -46,13 +47,15 @@ KEYS: Mapping[str, Key] = {
     "allow-empty": _FLAG,
     "jobs": Key("a whole number", (int,)),
     "timeout": Key("a number of seconds", (int, float)),
-    "limit": Key("a text or a list of texts", (str,), several=True),
-    "format": Key("a text or a list of texts", (str,), several=True),
+    "limit": _TEXTS,
+    "format": _TEXTS,
     "color": _TEXT,
+    "exclude": _TEXTS,
+    "include": _TEXTS,
 }
 """What a configuration may set, each under the name of its option."""
 
-LOOSENING = ("baseline", "fail-on", "allow-empty", "policy", "limit")
+LOOSENING = ("baseline", "fail-on", "allow-empty", "policy", "limit", "exclude", "include")
 """Keys that can change what a scan lets pass: named whenever they come from inside what is scanned."""
 
 POLICIES = ("weights-only", "standard", "strict")

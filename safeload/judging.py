@@ -6,7 +6,7 @@ data is never walked. Calls, imports and builds nothing; the verdict is computed
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from safeload.cell import UNSET
@@ -15,7 +15,7 @@ from safeload.checks.evidence import call_text, describe, global_name, mutation_
 from safeload.checks.global_names import REMEDY_DANGEROUS
 from safeload.document import Symbol
 from safeload.findings import Finding, Severity, Verdict
-from safeload.machine import Buffer, Call, Effect, Extension, Global, Mutation, Persistent
+from safeload.machine import Buffer, Call, Effect, Extension, Global, Mutation, Persistent, Program
 from safeload.policy import Decision, Kind, Policy
 from safeload.record import Record
 from safeload.vetted import CONSTRUCTORS, Constructor, Context, ShapeError, persistent_value
@@ -293,6 +293,58 @@ class Judge:
                 rule, verdict, severity, message, _REMEDY[verdict], offset=offset, name=name, evidence=evidence[:400]
             )
         )
+
+
+def remedy(verdict: Verdict) -> str:
+    """What to do about a name that the policy gives this verdict."""
+    return _REMEDY[verdict]
+
+
+def bytes_of_calls(program: Program) -> Iterator[tuple[int, bytes]]:
+    """Offset and value of each call of a judged program that denotes bytes: protocols 0 to 2 have no other spelling."""
+    for effect in program.effects:
+        if type(effect) is Call:
+            value: object = effect.value
+            if isinstance(value, bytes):
+                yield effect.offset, value
+            elif isinstance(value, bytearray) and any(isinstance(arg, str) for arg in _tuple(effect.args)):
+                # `bytearray(bytes)` holds what was met before, as a literal or a call.
+                yield effect.offset, bytes(value)
+
+
+# Rules of structure, which a benign pickle breaks as soon as its memo is another's.
+_NONSENSE = frozenset({
+    "argument-shape", "call-of-result", "foreign-state", "persistent-id", "text-persistent-id", "tensor-bounds",
+    "tensor-expansion", "nested-pickle",
+})  # fmt: skip
+
+
+def shared_memo(found: list[Finding], known: list[Finding], view: View, why: str, *, alone: bool) -> list[Finding]:
+    """What to tell of a pickle that is something else to an Unpickler which remembers the pickles before it.
+
+    `found` is what the judge has to say of that reading, `known` of the usual one. Only the names that it takes are
+    told as dangerous: what a benign row is to such a reader is nonsense, calls with arguments that belong elsewhere,
+    and no attack. For the same reason nothing is told of a row whose pickles the loader of the format reads each
+    `alone`, as torch does, unless such a name turns up: nobody reads a benign one the other way.
+    """
+    before = {(finding.rule, finding.name) for finding in known}
+    told = [
+        finding._replace(message=f"when one Unpickler reads the pickles one after the other: {finding.message}")
+        for finding in found
+        if finding.verdict is Verdict.DANGEROUS and finding.rule not in _NONSENSE
+        if (finding.rule, finding.name) not in before
+    ]
+    if told or not alone:
+        told.append(
+            view.finding(
+                "shared-memo", Verdict.UNJUDGED, Severity.MEDIUM,
+                "the pickle is not the same to a program that calls load() of one Unpickler again and again, which"
+                f" remembers the pickles before it: {why}",
+                "read each pickle with pickle.load, and have each saved to a file of its own",
+                offset=view.program.start,
+            )
+        )  # fmt: skip
+    return told
 
 
 def shape_finding(error: ShapeError, view: View, offset: int, evidence: str) -> Finding:

@@ -61,6 +61,20 @@ class Limits(NamedTuple):
     # Files of one sharded checkpoint: the largest public models have about 200. Each stays open and is mapped through a
     # second descriptor, and many systems give a process 1024.
     shards: int = 500
+    # A file that may be proven to be no model is read whole: the largest shared libraries of frameworks.
+    passive_bytes: int = 1 << 30
+    # Chunks, frames and objects in such a file: a compiled module of 20 MB has 2 million. So many take half a minute.
+    passive_steps: int = 20_000_000
+    # A JSON beside pickles is read whole, in a few times its size: settings with a vocabulary in them have 20 MB.
+    json_bytes: int = 64 << 20
+    # A chat template: the longest published ones have 60 KB. The steps of working one out are counted by it too.
+    template_bytes: int = 256 << 10
+    # A YAML that says how to load a folder: its parser reads 300 KB a second, and signatures of models reach 100 KB.
+    yaml_bytes: int = 2 << 20
+    # Elements that a value has more when whatever is shared is written out at each mention, as printing and comparing
+    # do. Sharing on many levels multiplies: 60 lists that hold the next one twice have 2^60. A table of 10,000 settings
+    # shared by 10,000 layers is allowed; real checkpoints stay far below a million.
+    expanded: int = 100_000_000
 
     @classmethod
     def parse(cls, settings: tuple[str, ...], start: Limits | None = None) -> Limits:

@@ -1,47 +1,94 @@
-"""How deep a judged value is nested, in one iterative walk that visits each container once.
+"""How deep a judged value is nested and how far it expands, in one iterative walk that visits each container once.
 
 Deep trees are legal pickles and load without harm, and then break whoever prints, compares or copies them, because
-Python recurses there. Leaves that hold nothing are skipped in bulk. Calls count through what they hold.
+Python recurses there. Parts that are shared load without harm too, and whoever prints, compares or copies the value
+meets them again at each mention: 60 lists of which each holds the next one twice are never done. Leaves that hold
+nothing are skipped in bulk. Calls count through what they hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from safeload.cell import Cell
 from safeload.document import ArraySpec, Built, WrappedTensor
+from safeload.errors import LimitExceeded
+from safeload.limits import Limits
 from safeload.record import Record
 
 _CONTAINERS = (list, tuple, dict, set, frozenset)
 _HELD = (*_CONTAINERS, Record, Built, ArraySpec, WrappedTensor)
+# Sizes stop here: far above what memory holds or a limit allows, and still one machine word.
+_MOST: Final = 1 << 62
 _FLAT = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
 
 
-def nesting(root: object, most: int) -> int:
-    """The longest path from `root` into containers, cut off above `most`; a cycle counts once."""
+class Nesting(NamedTuple):
+    """How a value nests.
+
+    depth     the longest path into containers, cut off above the limit; a cycle counts once
+    expanded  how many elements it has more than it holds when every part is written out at each mention, cut off above
+              the limit. Sharing is what multiplies: without any it is 0, whatever the size
+    """
+
+    depth: int
+    expanded: int
+
+
+def too_nested(value: object, limits: Limits) -> LimitExceeded | None:
+    """The limit that `value` breaks, if it breaks one."""
+    found = nesting(value, limits.depth, limits.expanded)
+    if found.depth > limits.depth:
+        return LimitExceeded(f"containers are nested more than {limits.depth} deep", limit="depth")
+    if found.expanded > limits.expanded:
+        return LimitExceeded(
+            f"parts that are shared make the value more than {limits.expanded} elements larger than it is when it is"
+            " printed, compared or copied",
+            limit="expanded",
+        )
+    return None
+
+
+def nesting(root: object, depth: int, expanded: int) -> Nesting:
+    """How `root` nests, as far as these limits."""
     starts = _holding((root,))
     if not starts:
-        return 0
+        return Nesting(0, 0)
     root = starts[0]
     heights: dict[int, int] = {}
+    # Elements with every part written out. 0 as long as a container is not finished: within itself it is not.
+    sizes: dict[int, int] = {}
+    held = 0
     todo: list[tuple[object, int]] = [(root, 1)]
     while todo:
-        node, depth = todo.pop()
-        if depth > most:
-            return depth
-        if depth < 0:
-            below = [heights.get(id(child), 0) for child in _children(node)]
-            heights[id(node)] = 1 + max(below, default=0)
-            if heights[id(node)] > most:
-                return heights[id(node)]
-        elif id(node) not in heights:
+        node, level = todo.pop()
+        if level > depth:
+            return Nesting(level, 0)
+        key = id(node)
+        if level < 0:
             children = _children(node)
-            heights[id(node)] = 0 if children else 1
+            heights[key] = 1 + max([heights.get(id(child), 0) for child in children], default=0)
+            if heights[key] > depth:
+                return Nesting(heights[key], 0)
+            sizes[key] = min(_elements(node) + sum([sizes.get(id(child), 0) for child in children]), _MOST)
+        elif key not in heights:
+            children = _children(node)
+            own = _elements(node)
+            held += own
+            heights[key], sizes[key] = (0, 0) if children else (1, own)
             if children:
                 # Negative: the second visit, when everything below is known.
                 todo.append((node, -1))
-                todo.extend((child, depth + 1) for child in children)
-    return heights[id(root)]
+                todo.extend((child, level + 1) for child in children)
+    return Nesting(heights[id(root)], max(0, min(sizes[id(root)] - held, expanded + 1)))
+
+
+def _elements(node: object) -> int:
+    """How much is written when `node` is, without what is in its parts; never 0, so that empty ones count."""
+    if isinstance(node, dict):
+        return 1 + 2 * len(node)
+    return 1 + len(node) if isinstance(node, _CONTAINERS) else 4
 
 
 def _children(node: object) -> list[object]:

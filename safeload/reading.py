@@ -6,15 +6,19 @@ Knows no format, no opcode and no name, and computes no verdict.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from safeload.cell import UNSET
 from safeload.checks import View
-from safeload.containers import Container, recognise
+from safeload.containers import Container
+from safeload.containers.bare_pickle import BarePickle
 from safeload.containers.interface import (
     Answer,
+    Following,
     Layout,
+    Named,
+    Names,
     Naming,
     Nested,
     Pickle,
@@ -22,97 +26,30 @@ from safeload.containers.interface import (
     Storages,
 )
 from safeload.containers.storage_bytes import storage_bytes
-from safeload.containers.torch_legacy import MAGIC
 from safeload.declared import declared, named_object
 from safeload.document import Document, Enclosed, Extent, TensorSpec
 from safeload.elements import elements, is_contiguous, spec_bytes
 from safeload.errors import LimitExceeded, Malformed
-from safeload.findings import Finding, Severity, Verdict, worst
+from safeload.findings import Finding, Severity, Verdict
 from safeload.inputs import MemorySource
+from safeload.inputs.near import among
 from safeload.inputs.part import PartSource
-from safeload.judging import Judge, shape_finding
-from safeload.limits import Limits
-from safeload.machine import Persistent, Program
-from safeload.machine.blobs import content
-from safeload.nesting import nesting
+from safeload.judging import Judge, bytes_of_calls, remedy, shape_finding, shared_memo
+from safeload.machine import Program, is_nested
+from safeload.machine.blobs import is_archive
+from safeload.nesting import too_nested
+from safeload.no_model import no_model
 from safeload.plain import plain
-from safeload.policy import Policy
+from safeload.recognition import does_anything, readings
 from safeload.source import Source
-from safeload.streams import Witness, heard, heard_tree, interpret
+from safeload.streams import Other, Row, heard, heard_tree, interpret
+from safeload.tally import Tally
 from safeload.vetted import Context, ShapeError
 
-# Plain values in a row before a second format; more than that is taken for an attack on patience.
-_STREAMS = 64
+NO_MODEL_IN_IT = "packed, and nothing in it is a model"
+"""Why an archive is no model."""
+
 _AGAIN = "download the file again and compare its checksum with the publisher's"
-
-
-class Tally:
-    """What one input and everything inside it add up to."""
-
-    def __init__(
-        self, policy: Policy, limits: Limits, *, files: int = 0, depth: int = 0, encoding: str | None = None
-    ) -> None:
-        self.policy = policy
-        self.limits = limits
-        self.files = files
-        self.depth = depth
-        self.encoding = encoding
-        self.witness: Witness | None = None
-        self.findings: list[Finding] = []
-        self.omitted = 0
-        self.omitted_worst = Verdict.CLEAN
-        self.streams = 0
-        self.opcodes = 0
-        self.validated = 0
-
-    def add(self, finding: Finding) -> None:
-        """Keep a finding, or count it once the limit is reached; a verdict is never lost with it."""
-        if len(self.findings) < self.limits.findings:
-            self.findings.append(finding)
-        else:
-            self.omitted += 1
-            self.omitted_worst = worst((self.omitted_worst, finding.verdict), empty=Verdict.CLEAN)
-
-
-def readings(source: Source, limits: Limits) -> tuple[Container, ...]:
-    """Every container that `source` is to some program; a pickle behind another format counts when it does anything."""
-    found = recognise(source)
-    # The length field of safetensors spells a plain value now and then, and means nothing by it.
-    values_count = found[0].name != "safetensors"
-    if len(found) > 1 and found[-1].name == "pickle" and not may_do(source, limits, values_count=values_count):
-        return found[:-1]
-    return found
-
-
-def may_do(source: Source, limits: Limits, *, values_count: bool = True) -> bool:
-    """Whether an unpickler that is given `source` gets to an effect that is more than a persistent load.
-
-    A text persistent load runs nothing that the file names, and every PNG begins with one (0x89, "PNG", a newline).
-    Without `values_count` a plain value alone is no end, unless it is torch's magic number or a pickle that does
-    something stands behind it.
-
-    SECURITY: an unpickler with other limits or another encoding than ours goes on where we would stop, so a limit
-    counts as an effect, and the encoding is the one that no text breaks.
-    """
-    start = 0
-    for _ in range(_STREAMS):
-        part = Pickle("object", start, source.size, encoding="latin1")
-        try:
-            program = interpret(source, part, limits)
-        except LimitExceeded:
-            return True
-        except Malformed as error:
-            return error.partial is None or _acts(error.partial)
-        if values_count or _acts(program) or (type(program.value) is int and program.value == MAGIC):
-            return True
-        start += program.end
-        if start >= source.size:
-            return False
-    return True
-
-
-def _acts(program: Program) -> bool:
-    return not all(type(effect) is Persistent for effect in program.effects)
 
 
 def read_all(source: Source, containers: tuple[Container, ...], tally: Tally, prefix: str) -> Document | None:
@@ -142,11 +79,13 @@ class Reader:
         self.tally = tally
         self.prefix = prefix
         self.known: Storages | None = None
+        self.names: Sequence[str] = ()
         self.root: object = UNSET
         self.others: list[tuple[str, object]] = []
         self.tensors: dict[object, object] = {}
         self.deferred: list[tuple[Context, View]] = []
         self.layout = Layout()
+        self.row = Row(source, tally.limits)
 
     def read(self) -> Document | None:
         """The document, None when the reading broke off."""
@@ -190,9 +129,14 @@ class Reader:
                 answer = self._nested(part)
             elif isinstance(part, Finding):
                 self.tally.add(part._replace(member=_join(self.prefix, part.member)))
+            elif isinstance(part, Named):
+                self._named(part)
             elif isinstance(part, Storages):
                 self.known = part
+            elif isinstance(part, Names):
+                self.names = part.names
             else:
+                self.tally.judged += 1
                 self.tensors[part.name] = declared(part)
 
     def _pickle(self, part: Pickle) -> Answer:
@@ -200,6 +144,7 @@ class Reader:
         if tally.encoding is not None:
             part = part._replace(encoding=tally.encoding)
         index, tally.streams = tally.streams, tally.streams + 1
+        tally.judged += 1
         member = _join(self.prefix, part.member)
         origin = part.base if part.data is not None or part.base else part.start
         whole = True
@@ -210,8 +155,13 @@ class Reader:
             self._broken(error, member, index, None if error.offset is None else error.offset + origin - part.base)
         tally.opcodes += program.opcodes
         view = View(program, member, index, part.base - origin)
+        if part.follows is Following.NOTHING:
+            self.row = Row(self.source, tally.limits)
+        other = self.row.next(part, program, whole)
         objects = {key: named_object(o) for key, o in part.objects.items()} if part.naming is Naming.OBJECTS else None
         context = self._judge(view, objects if part.naming is not Naming.NOTHING else {})
+        if other is not None:
+            self._remembering(other, view, part.follows)
         if part.main:
             self.root = program.value if whole else UNSET
         else:
@@ -219,6 +169,8 @@ class Reader:
         if tally.witness is not None:
             tally.witness(heard(self.source, part, view, own=not self.prefix))
         end = program.end + origin if whole else None
+        if other is not None and other.whole and not whole:
+            end = other.program.end - other.program.start + part.start  # where that reading goes on
         # Of the main object a container asks at most whether it is a number.
         value = plain(program.value) if not part.main or type(program.value) is int else None
         return Answer(end, value, program.value, context.storages)
@@ -232,12 +184,22 @@ class Reader:
         for finding in judge.findings:
             self.tally.add(finding)
         self._remarks(program, view)
-        if nesting(program.value, limits.depth) > limits.depth:
-            error = LimitExceeded(f"containers are nested more than {limits.depth} deep", limit="depth")
-            self._broken(error, view.member, view.stream, None)
+        over = too_nested(program.value, limits)
+        if over is not None:
+            self._broken(over, view.member, view.stream, None)
         if context.deferred:
             self.deferred.append((context, view))
         return context
+
+    def _remembering(self, other: Other, view: View, follows: Following) -> None:
+        """Tell of a pickle that is something else to an Unpickler which has the memo of the pickles before it."""
+        program = other.program
+        shifted = View(program, view.member, view.stream, view.base + program.start - view.program.start)
+        judge = Judge(self.tally.policy, self._context(program, shifted), shifted, {})
+        judge.run()
+        known = [finding for finding in self.tally.findings if finding.stream == view.stream]
+        for finding in shared_memo(judge.findings, known, view, other.why, alone=follows is Following.LOADER):
+            self.tally.add(finding)
 
     def _tree(self) -> None:
         """The nested object that a tree describes, judged like any program, in place of the tensors by name."""
@@ -271,7 +233,7 @@ class Reader:
         )
 
     def _remarks(self, program: Program, view: View) -> None:
-        """What the machine noticed beside effects: forms on which readers differ, and pickles inside strings."""
+        """What the machine noticed beside effects: forms on which readers differ, and pickles inside bytes."""
         for note in program.notes:
             self.tally.add(
                 view.finding(
@@ -280,22 +242,28 @@ class Reader:
                     offset=note.offset,
                 )
             )  # fmt: skip
+        for offset, raw in bytes_of_calls(program):
+            if is_nested(raw, self.tally.limits):
+                program.blobs.append((offset, raw))
         for offset, blob in program.blobs:
-            data = content(blob)
-            if data is not None:
-                self._blob(data, offset, view)
+            self._blob(blob, offset, view)
 
     def _blob(self, data: bytes, offset: int, view: View) -> None:
-        """Judge bytes that look like a pickle. They are data: only what is dangerous in them is a finding."""
-        inner = Tally(self.tally.policy, self.tally.limits, files=self.tally.files, depth=self.tally.depth + 1)
+        """Judge bytes that are a pickle or an archive. They are data: only what is dangerous in them is a finding."""
+        # In the encoding of `acts`, which no text breaks.
+        outer = self.tally
+        inner = Tally(outer.policy, outer.limits, files=outer.files, depth=outer.depth + 1, encoding="latin1")
         source = MemorySource(data, f"{self.source.name}!bytes")
+        containers = readings(source, inner.limits)
+        if not is_archive(data) and not any(c.name in ("pickle", "torch-legacy") for c in containers):
+            containers = (BarePickle(),)  # the machine says so, whatever else they look like
         try:
-            read_all(source, readings(source, inner.limits), inner, "")
+            read_all(source, containers, inner, "")
         except LimitExceeded as error:
             self._broken(error, view.member, view.stream, offset - view.base)
-        self.tally.files = inner.files
-        self.tally.streams += inner.streams
-        self.tally.opcodes += inner.opcodes
+        outer.files = inner.files
+        outer.streams += inner.streams
+        outer.opcodes += inner.opcodes
         for finding in inner.findings:
             if finding.verdict is Verdict.DANGEROUS:
                 self.tally.add(
@@ -332,13 +300,50 @@ class Reader:
             source: Source = MemorySource(part.data, name)
         else:
             source = PartSource(self.source, part.extent.offset, part.extent.length, name)
-        document = self._inside(source, place)
+        if part.raw and not does_anything(source, self.tally.limits):
+            return Answer(source.size)
+        reason = self._no_model(source, place) if part.skippable else ""
+        before = self.tally.mark()
+        document = None if reason else self._inside(source, place)
+        if part.skippable and self.tally.nothing_since(before):
+            del self.tally.findings[before[0] :]
+            reason = NO_MODEL_IN_IT
+        if reason:
+            self.tally.skip(place, reason)
+            return Answer(source.size, skipped=True)
+        self.tally.judged += 1
         value = None if document is None else Enclosed(document)
         if part.main:
             self.root = value if value is not None else UNSET
         else:
             self.others.append((place, value))
         return Answer(source.size if document is not None else None, None, value)
+
+    def _no_model(self, source: Source, place: str) -> str:
+        """Why a member met in an archive is no model, "" when it is to be judged."""
+        tally = self.tally
+        try:
+            return no_model(source, readings(source, tally.limits), tally.limits, tally.policy, self._near)
+        except LimitExceeded as error:
+            self._broken(error, place, None, None)
+            return ""
+
+    def _near(self, name: str) -> bool:
+        """Whether a module of this name lies beside the input, or anywhere among the members."""
+        parts = (part for member in self.names for part in member.replace("\\", "/").split("/"))
+        return self.tally.near(name) or among(parts, name)
+
+    def _named(self, part: Named) -> None:
+        """A name that a loader imports for a member that is no pickle: the policy judges it."""
+        decision = self.tally.policy.decide(part.module, part.name)
+        if decision.verdict is not Verdict.CLEAN:
+            name = f"{part.module}.{part.name}"
+            self.tally.add(
+                Finding(
+                    decision.rule, decision.verdict, decision.severity, f"{name}: {decision.reason} ({part.why})",
+                    remedy(decision.verdict), _join(self.prefix, part.member), part.offset, None, name, part.evidence,
+                )
+            )  # fmt: skip
 
     def _values(self, spec: TensorSpec) -> bytes:
         """The elements of a tensor whose values decide validity. See `Context.values`."""

@@ -46,6 +46,16 @@ class Report(NamedTuple):
         return dumps((self,), self.policy_digest)
 
 
+class Excluded(NamedTuple):
+    """What the caller's patterns left out of a scan: files, and folders that were not entered."""
+
+    files: int = 0
+    folders: int = 0
+
+
+_NOTHING_EXCLUDED = Excluded()
+
+
 def verdict_of(reports: Iterable[Report], *, allow_empty: bool = False) -> Verdict:
     """The whole verdict: the worst that is not SKIPPED; nothing judged is UNJUDGED unless an empty scan is fine."""
     return worst(
@@ -64,7 +74,8 @@ def left(report: Report, *, strict: bool = False) -> Verdict:
         return Verdict.UNVETTED if report.verdict is Verdict.CLEAN and remarks(report) else report.verdict
     if report.omitted or not any(f.accepted for f in report.findings):
         return report.verdict
-    return worst((f.verdict for f in report.findings if not f.accepted), empty=Verdict.CLEAN)
+    counted = (f.verdict for f in report.findings if not f.accepted and f.verdict is not Verdict.SKIPPED)
+    return worst(counted, empty=Verdict.CLEAN)
 
 
 def passes(report: Report) -> bool:
@@ -111,7 +122,9 @@ def report_fields(report: Report) -> dict[str, object]:
     }
 
 
-def summary_fields(reports: tuple[Report, ...], *, allow_empty: bool = False) -> dict[str, object]:
+def summary_fields(
+    reports: tuple[Report, ...], *, allow_empty: bool = False, excluded: Excluded = _NOTHING_EXCLUDED
+) -> dict[str, object]:
     """The counts on the wire."""
     counts = dict.fromkeys(Verdict, 0)
     for report in reports:
@@ -120,10 +133,18 @@ def summary_fields(reports: tuple[Report, ...], *, allow_empty: bool = False) ->
         "verdict": verdict_of(reports, allow_empty=allow_empty).value,
         "files": len(reports),
         **{verdict.value: counts[verdict] for verdict in Verdict},
+        "excluded": sum(excluded),
+        "excluded_folders": excluded.folders,
     }
 
 
-def dumps(reports: tuple[Report, ...], policy_digest: str, *, allow_empty: bool = False) -> str:
+def dumps(
+    reports: tuple[Report, ...],
+    policy_digest: str,
+    *,
+    allow_empty: bool = False,
+    excluded: Excluded = _NOTHING_EXCLUDED,
+) -> str:
     """The whole document of `--format json`. Pure ASCII: names that are not UTF-8 survive as lone surrogates."""
     import json
 
@@ -131,7 +152,7 @@ def dumps(reports: tuple[Report, ...], policy_digest: str, *, allow_empty: bool 
         "schema": SCHEMA,
         "version": VERSION,
         "policy_digest": policy_digest,
-        "summary": summary_fields(reports, allow_empty=allow_empty),
+        "summary": summary_fields(reports, allow_empty=allow_empty, excluded=excluded),
         "files": [report_fields(r) for r in reports],
     }
     return json.dumps(document, ensure_ascii=True, indent=2) + "\n"

@@ -8,18 +8,22 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any, NamedTuple
 
-from safeload.containers import NOT_A_MODEL, Container
-from safeload.containers.sniff import HEAD, kind_of
+from safeload.containers import Container
 from safeload.document import Document
-from safeload.findings import Verdict, worst
+from safeload.errors import LimitExceeded
+from safeload.findings import Finding, Severity, Verdict, worst
 from safeload.inputs import open_source
 from safeload.limits import Limits
 from safeload.machine.pause import pause, resume
 from safeload.policy import Policy
-from safeload.reading import Tally, may_do, read_all, readings
+from safeload.no_model import no_model
+from safeload.reading import NO_MODEL_IN_IT, read_all
+from safeload.recognition import readings
 from safeload.report import Report
 from safeload.source import Source
 from safeload.streams import Witness
+from safeload.tally import Tally, nowhere
+from safeload.texts import Near
 
 _ORDER = {Verdict.DANGEROUS: 0, Verdict.UNJUDGED: 1, Verdict.UNVETTED: 2, Verdict.CLEAN: 3, Verdict.SKIPPED: 4}
 
@@ -46,12 +50,14 @@ def scan(f: Any, *, policy: Policy | str | PathLike[str] | None = None, limits: 
         source.close()
 
 
-def report_on(source: Source, *, policy: Policy, limits: Limits, explicit: bool = True) -> Report:
+def report_on(
+    source: Source, *, policy: Policy, limits: Limits, explicit: bool = True, near: Near = nowhere
+) -> Report:
     """The report of `scan_source`, without the Document."""
     # The Document goes before collection is on again: the first one would walk through all of it and free nothing.
     pause()
     try:
-        return scan_source(source, policy=policy, limits=limits, explicit=explicit).report
+        return scan_source(source, policy=policy, limits=limits, explicit=explicit, near=near).report
     finally:
         resume()
 
@@ -65,17 +71,18 @@ def scan_source(
     encoding: str | None = None,
     containers: tuple[Container, ...] | None = None,
     witness: Witness | None = None,
+    near: Near = nowhere,
 ) -> Scan:
     """Judge `source`. With `explicit` False (a file met in a folder) what is no model may be SKIPPED, with a reason.
 
     `encoding` of python 2 strings replaces that of the format's own loader. `containers` replaces recognition, for a
     caller that reads its input as one format whatever it looks like, as pickle.load does. `witness` is shown every
-    judged stream.
+    judged stream. `near` says what lies beside a file that was met: a text that would import such a module is no text.
     """
     # A scan makes objects that it keeps: collections meanwhile would find nothing and double the time.
     pause()
     try:
-        tally = Tally(policy, limits, encoding=encoding)
+        tally = Tally(policy, limits, encoding=encoding, near=near)
         tally.witness = witness
         return _scan(source, tally, explicit, containers)
     finally:
@@ -85,19 +92,24 @@ def scan_source(
 def _scan(source: Source, tally: Tally, explicit: bool, given: tuple[Container, ...] | None) -> Scan:
     limits = tally.limits
     containers = readings(source, limits) if given is None else given
-    if not explicit and (reason := _skipped(source, containers, limits)):
-        return Scan(Report(source.name, Verdict.SKIPPED, size=source.size, reason=reason), None)
+    if not explicit and (reason := _no_model(source, containers, tally)):
+        return _skipped(source, reason)
     shards = None
     if explicit and given is None and containers[0].name == "unknown":
         from safeload.shard_sets import shard_set
 
         shards = shard_set(source, tally)
     document = read_all(source, containers, tally, "") if shards is None else shards.read()
+    if tally.nothing_since((0, 0)):
+        if not explicit:
+            return _skipped(source, NO_MODEL_IN_IT)
+        tally.want_nothing()
+    tally.close()
     found = sorted(tally.findings, key=lambda f: _ORDER[f.verdict])
-    verdict = worst([f.verdict for f in found] + [tally.omitted_worst], empty=Verdict.CLEAN)
+    verdicts = [f.verdict for f in found if f.verdict is not Verdict.SKIPPED] + [tally.omitted_worst]
     report = Report(
         path=source.name,
-        verdict=verdict,
+        verdict=worst(verdicts, empty=Verdict.CLEAN),
         container="+".join(c.name for c in containers) if shards is None else shards.name,
         size=source.size,
         judged_sha256=source.judged_sha256() if shards is None else shards.judged_sha256(),
@@ -110,13 +122,14 @@ def _scan(source: Source, tally: Tally, explicit: bool, given: tuple[Container, 
     return Scan(report, document)
 
 
-def _skipped(source: Source, containers: tuple[Container, ...], limits: Limits) -> str:
-    """Why a file met in a folder is no model, or "". SECURITY: text counts only when no unpickler gets anywhere."""
-    kind = kind_of(source.peek(0, HEAD), source.size)
-    if kind not in NOT_A_MODEL or any(c.name not in ("unknown", "pickle") for c in containers):
+def _no_model(source: Source, containers: tuple[Container, ...], tally: Tally) -> str:
+    """Why a file met in a folder is no model, "" when it is to be judged."""
+    try:
+        return no_model(source, containers, tally.limits, tally.policy, tally.near)
+    except LimitExceeded as error:
+        tally.add(Finding("limit-reached", Verdict.UNJUDGED, Severity.MEDIUM, error.message))
         return ""
-    if kind == "empty":
-        return "empty"
-    if may_do(source, limits):
-        return ""
-    return f"{kind}, no model"
+
+
+def _skipped(source: Source, reason: str) -> Scan:
+    return Scan(Report(source.name, Verdict.SKIPPED, size=source.size, reason=reason), None)

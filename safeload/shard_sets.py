@@ -25,9 +25,11 @@ from safeload.errors import InputError, LimitExceeded, Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.inputs import FileSource
 from safeload.inputs.walk import Target, beside
-from safeload.reading import Reader, Tally, read_all, readings
+from safeload.reading import Reader, read_all
+from safeload.recognition import readings
 from safeload.shard_index import MARK, Index, parse_index
 from safeload.source import Source
+from safeload.tally import Tally
 from safeload.tree.interface import DIGEST_KEY, KEY
 
 NAME = "safetensors-index"

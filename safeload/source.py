@@ -31,8 +31,17 @@ class Source(Protocol):
     def peek(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset`, cut at the end, not remembered: for recognising a format only."""
 
+    def pass_over(self, offset: int, length: int) -> bytes:
+        """As `read`, but of the bytes only their sha256 is kept: for what is judged and never loaded.
+
+        The same range passed over twice gives the same bytes, or InputError: the input was changed meanwhile.
+        """
+
     def judged_sha256(self) -> str:
-        """Hex digest over the judged ranges, merged and in ascending order, each preceded by its offset and length."""
+        """Hex digest over the judged ranges, merged and in ascending order, each preceded by its offset and length.
+
+        Where ranges were passed over, it binds the sha256 of each of them as well.
+        """
 
     def close(self) -> None:
         """Give the operating system's resources back; what was read stays readable."""

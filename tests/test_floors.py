@@ -37,7 +37,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("policy",),
     ("vetted",),
     ("checks", "tree", "modules"),
-    ("declared", "judging", "reading", "scanner", "shard_sets", "streams", "treed"),
+    ("declared", "judging", "reading", "recognition", "scanner", "shard_sets", "streams", "no_model", "tally", "texts", "treed"),
+    ("units",),
     ("attesting",),
     ("loading", "converting", "explaining", "inspecting"),
     ("saving", "restricted", "integrations", "fleet", "workers", "detailing"),
@@ -57,8 +58,11 @@ OUTSIDERS: dict[str, set[str]] = {
     "numpy": ABOVE_LOADING | {"converting", "inspecting"},
     "safetensors": ABOVE_LOADING | {"converting"},
     "fickling": {"integrations", "cli"},
+    "pathspec": {"inputs"},
     "sitecustomize": {"integrations"},
     "pyseccomp": {"workers"},
+    "jinja2": {"units"},
+    "yaml": {"units", "containers"},
 }
 """Who may import what is not in the standard library; nobody imports anything else."""
 

@@ -15,11 +15,13 @@ from safeload import baselines
 from safeload.cli import accepted, outfile
 from safeload.cli.configured import Scanning
 from safeload.cli.ending import complain, write_out
+from safeload.cli.patterns import pattern_options
 from safeload.cli.scan import exit_code, judged, positive_seconds
 from safeload.cli.suggesting import Suggesting
 from safeload.errors import UsageError
 from safeload.findings import Finding, Verdict
-from safeload.inputs.walk import walk
+from safeload.inputs.selecting import selection
+from safeload.inputs.walk import select
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report
@@ -40,6 +42,7 @@ Exit codes of check:
   2   a file could not be judged, an entry has expired, or the baseline is wrong
 """
 
+_QUIET = (Verdict.CLEAN, Verdict.SKIPPED)
 _PATHS = click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.UNPROCESSED)
 _POLICY = click.option(
     "--policy", "policy_file", metavar="NAME|FILE", help="weights-only, standard, or a policy pack of your own."
@@ -85,6 +88,7 @@ def baseline() -> None:
 @_JOBS
 @_TIMEOUT
 @_LIMIT
+@pattern_options
 @click.pass_context
 def write(
     context: click.Context,
@@ -98,6 +102,8 @@ def write(
     jobs: int | None,
     timeout: float | None,
     limits: tuple[str, ...],
+    exclude: tuple[str, ...],
+    include: tuple[str, ...],
 ) -> None:
     """Write what is found in PATH now to a baseline file.
 
@@ -106,7 +112,7 @@ def write(
     settings = Settings(Policy.find(policy_file), policy_file, Limits.parse(limits))
     if settings.policy.strict:
         raise UsageError("the policy 'strict' excuses nothing: a baseline has no meaning under it")
-    targets = tuple(walk(paths))
+    targets = select(paths, selection(exclude, include)).targets
     if output != "-":
         outfile.check(output, tuple(target.path for target in targets))
     found = accepted.applied(judged(targets, settings, jobs, timeout), accepted.Terms(settings.policy))
@@ -134,6 +140,7 @@ def write(
 @_JOBS
 @_TIMEOUT
 @_LIMIT
+@pattern_options
 @click.pass_context
 def check(
     context: click.Context,
@@ -144,13 +151,16 @@ def check(
     jobs: int | None,
     timeout: float | None,
     limits: tuple[str, ...],
+    exclude: tuple[str, ...],
+    include: tuple[str, ...],
 ) -> None:
     """Say what in PATH is new, what has expired, and which entries are about nothing any more."""
     if file is None:
         complain("name the baseline: --baseline FILE, or baseline = in the configuration", context)
     settings = Settings(Policy.find(policy_file), policy_file, Limits.parse(limits))
     terms = accepted.terms(settings.policy, file, paths)
-    found = accepted.applied(judged(tuple(walk(paths)), settings, jobs, timeout), terms)
+    targets = select(paths, selection(exclude, include)).targets
+    found = accepted.applied(judged(targets, settings, jobs, timeout), terms)
     write_out(_json(found) if as_json else _text(found, terms), color=False)
     verdict = accepted.ending(found, terms, allow_empty=False)
     context.exit(accepted.code_with(found, exit_code(verdict, "unvetted")))
@@ -158,7 +168,7 @@ def check(
 
 def _new(found: baselines.Applied) -> list[tuple[Report, Finding]]:
     """The findings that nobody accepted."""
-    return [(r, f) for r in found.reports for f in r.findings if not f.accepted and f.verdict is not Verdict.CLEAN]
+    return [(r, f) for r in found.reports for f in r.findings if not f.accepted and f.verdict not in _QUIET]
 
 
 def _text(found: baselines.Applied, terms: accepted.Terms) -> str:

@@ -83,6 +83,10 @@ class Configured(click.Command):
                     from safeload.limits import Limits
 
                     Limits.parse(setting.value)
+                if key in ("exclude", "include"):
+                    from safeload.inputs.selecting import selection
+
+                    selection(setting.value)
                 cast = param.type_cast_value(ctx, value)
                 if key == "timeout" and not cast > 0:
                     raise UsageError("it takes a number of seconds above 0")

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 import click
 
 from safeload.cli import accepted
-from safeload.cli.configured import Scanning
+from safeload.cli.configured import Configured, Scanning
 from safeload.cli.ending import write_out
 from safeload.cli.hook_ci import ci
 from safeload.cli.hook_judging import FAIL_ON, exit_code, judge_all
+from safeload.cli.patterns import named, pattern_options
 from safeload.cli.suggesting import Suggesting
 from safeload.findings import Verdict
+from safeload.inputs.selecting import selection
 from safeload.integrations.git_files import GitFiles
 from safeload.limits import Limits
 from safeload.policy import Policy
@@ -27,7 +29,8 @@ from safeload.reports import FORMATS, Outcome, Style, escape
 
 if TYPE_CHECKING:
     from safeload.baselines import Applied
-    from safeload.report import Report
+    from safeload.inputs.selecting import Selection
+    from safeload.report import Excluded, Report
 
 EXAMPLES = """\b
 Examples:
@@ -42,12 +45,6 @@ Exit codes:
   1   a file is refused
   2   a file could not be judged (a Git LFS pointer without its file, say), or the command line is wrong
 """
-
-FREE_OF_PICKLES = frozenset(
-    {"text", "json", "python", "html", "image", "font", "audio", "video", "pdf", "empty"}
-    | {"hdf5", "gguf", "onnx", "tflite", "parquet", "sqlite", "elf", "pe"}
-)
-"""Kinds of what nothing here can read that an unpickler cannot read either: their first bytes end it at once."""
 
 _NOTHING_STAGED = "nothing is staged, so nothing was judged\n"
 _NOTHING_NAMED = "no file was named, so nothing was judged; what a commit would bring: safeload hook scan --staged\n"
@@ -69,6 +66,12 @@ class Names(click.Command):
 
 class ScanNames(Names, Scanning):
     """The same, with the project's own defaults."""
+
+
+class PickleNames(Names, Configured):
+    """The same, with what the project leaves out."""
+
+    keys = ("exclude", "include")
 
 
 @click.group(cls=Suggesting, epilog=EXAMPLES, no_args_is_help=False)
@@ -95,6 +98,7 @@ _FILES = click.argument("files", nargs=-1, metavar="[--] [FILE]...", type=click.
     help="The least verdict that fails; an unjudged file always does.  [default: unvetted]",
 )  # fmt: skip
 @click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE", help="Raise or lower a limit, as opcodes=500m.")
+@pattern_options
 @click.option("-v", "--verbose", is_flag=True, help="Clean and skipped files too.")
 @click.pass_context
 def scan(
@@ -105,48 +109,56 @@ def scan(
     baseline: str | None,
     fail_on: str,
     limits: tuple[str, ...],
+    exclude: tuple[str, ...],
+    include: tuple[str, ...],
     verbose: bool,
 ) -> None:
     """Judge each file of a commit, and fail on any that is not clean."""
     start = time.perf_counter()
     terms = accepted.terms(Policy.find(policy), baseline, (), fail_on)
-    found, _ = judged(files, terms, staged=staged, limits=Limits.parse(limits))
-    outcome = Outcome(found.reports, terms.policy.digest, time.perf_counter() - start, allow_empty=True)
+    patterns = selection(exclude, include)
+    found, _, excluded = judged(files, terms, patterns, staged=staged, limits=Limits.parse(limits))
+    seconds = time.perf_counter() - start
+    outcome = Outcome(found.reports, terms.policy.digest, seconds, allow_empty=True, excluded=excluded)
     nothing = _NOTHING_STAGED if staged else _NOTHING_NAMED
-    write_out(_text(outcome, verbose=verbose) if files or found.reports else nothing, color=False)
+    write_out(_text(outcome, verbose=verbose) if files or found.reports or any(excluded) else nothing, color=False)
     # A commit has few of the files that a baseline is about: what matched nothing here means nothing.
     accepted.explain(found._replace(stale=()), terms)
     context.exit(exit_code(found, terms, fail_on, allow_empty=True))
 
 
-@hook.command("no-pickle", cls=Names, epilog=EXAMPLES)
+@hook.command("no-pickle", cls=PickleNames, epilog=EXAMPLES)
 @_FILES
 @_STAGED
+@pattern_options
 @click.pass_context
-def no_pickle(context: click.Context, files: tuple[str, ...], staged: bool) -> None:
+def no_pickle(
+    context: click.Context, files: tuple[str, ...], staged: bool, exclude: tuple[str, ...], include: tuple[str, ...]
+) -> None:
     """Refuse each file of a commit that holds a pickle, whatever its name, and say how to convert it."""
     policy = Policy.default()
-    found, kinds = judged(files, accepted.Terms(policy), staged=staged, limits=Limits())
+    patterns = selection(exclude, include)
+    found, _, excluded = judged(files, accepted.Terms(policy), patterns, staged=staged, limits=Limits())
     refused = [report for report in found.reports if holds_pickle(report)]
-    unclear = tuple(
-        report
-        for report in found.reports
-        if not holds_pickle(report) and not free_of_pickles(report, kinds.get(report.path, ""))
-    )
+    unclear = tuple(report for report in found.reports if not holds_pickle(report) and not free_of_pickles(report))
     text = "".join(f"{line}\n" for report in refused for line in refusal(report))
     if unclear:
-        text += _text(Outcome(unclear, policy.digest, allow_empty=True))
+        text += _text(Outcome(unclear, policy.digest, allow_empty=True, excluded=excluded))
+    elif any(excluded):
+        text += f"{excluded.files} {'file' if excluded.files == 1 else 'files'} excluded\n"
     write_out(text, color=False)
     context.exit(2 if unclear else 1 if refused else 0)
 
 
 def judged(
-    files: tuple[str, ...], terms: accepted.Terms, *, staged: bool, limits: Limits
-) -> tuple[Applied, dict[str, str]]:
+    files: tuple[str, ...], terms: accepted.Terms, patterns: Selection | None, *, staged: bool, limits: Limits
+) -> tuple[Applied, dict[str, str], Excluded]:
     """The judgement of the files of a commit. Raises UsageError where git is needed and there is none."""
     opened = GitFiles(staged=staged)
     try:
-        return judge_all(opened.targets(files), opened, terms, limits)
+        # Without names they are git's, from the top of the repository.
+        targets, excluded = named(opened.targets(files), patterns, from_top=not files)
+        return (*judge_all(targets, opened, terms, limits), excluded)
     finally:
         opened.close()
 
@@ -160,13 +172,11 @@ def holds_pickle(report: Report) -> bool:
     return report.verdict is not Verdict.SKIPPED and report.streams > 0 and report.container not in _TENSORS_ONLY
 
 
-def free_of_pickles(report: Report, kind: str) -> bool:
-    """Whether it is certain that the file holds none, for one in which none was read."""
+def free_of_pickles(report: Report) -> bool:
+    """Whether it is certain that the file holds none, for one in which none was read: it was read to its end."""
     if report.verdict in {Verdict.SKIPPED, Verdict.CLEAN}:
         return True
-    if report.container in _TENSORS_ONLY:
-        return report.verdict is Verdict.UNVETTED
-    return report.container == "unknown" and kind in FREE_OF_PICKLES
+    return report.container in _TENSORS_ONLY and report.verdict is Verdict.UNVETTED
 
 
 def refusal(report: Report) -> list[str]:

@@ -15,9 +15,11 @@ from safeload.cli import accepted, outfile, outputs
 from safeload.cli.configured import current_folder
 from safeload.cli.ending import write_out
 from safeload.cli.hook_judging import FAIL_ON, exit_code, follows_pointer, judge_all
+from safeload.cli.patterns import pattern_options, top_folder
 from safeload.configuration import from_environment
 from safeload.errors import UsageError
-from safeload.inputs.walk import walk
+from safeload.inputs.selecting import Selection, selection
+from safeload.inputs.walk import select
 from safeload.integrations.base_rules import BaseRules, Rules
 from safeload.integrations.git_files import GitFiles
 from safeload.integrations.git_repository import Repository
@@ -60,6 +62,7 @@ _EVENTS = ("pull_request", "merge_group")
 @click.option(
     "--allow-empty", is_flag=True, default=None, help="Nothing to scan, or nothing but skipped files, is fine."
 )
+@pattern_options
 @click.option("--report", "written", multiple=True, metavar="FORMAT=FILE", help="Write a report too; repeatable.")
 @click.pass_context
 def ci(
@@ -70,6 +73,8 @@ def ci(
     baseline: str | None,
     fail_on: str | None,
     allow_empty: bool | None,
+    exclude: tuple[str, ...],
+    include: tuple[str, ...],
     written: tuple[str, ...],
 ) -> None:
     """Judge a checkout in CI, by configuration, baseline and policy of its base commit.
@@ -80,8 +85,6 @@ def ci(
     start = time.perf_counter()
     named = paths or tuple(filter(None, os.environ.get("SAFELOAD_ACTION_PATHS", "").splitlines())) or (".",)
     files = _files(written)
-    targets = tuple(walk(named))
-    outputs.check(files, tuple(target.path for target in targets))
     with BaseRules(Repository(), base or _own_commit()) as held:
         set_here = from_environment(os.environ)
         rules = held.rules(
@@ -93,6 +96,9 @@ def ci(
             raise UsageError(f"'fail-on' is {' or '.join(FAIL_ON)}, and not {given!r}")
         terms = accepted.terms(Policy.find(rules.policy), rules.baseline, (), given)._replace(baseline=rules.label)
         limits = _limits(rules)
+        patterns = _patterns(rules, exclude, include)
+        targets, excluded = select(named, patterns, top_folder())
+        outputs.check(files, tuple(target.path for target in targets))
         found, _ = judge_all(targets, GitFiles(), terms, limits)
     empty = _empty(allow_empty, rules)
     code = exit_code(found, terms, given, allow_empty=empty)
@@ -109,6 +115,7 @@ def ci(
         details,
         outputs.explanations(files),
         current_folder(),
+        excluded,
     )
     for form, path in files:
         outfile.write(str(path), form.render(outcome, Style()))
@@ -145,6 +152,17 @@ def _files(written: tuple[str, ...]) -> tuple[outputs.Output, ...]:
 def _limits(rules: Rules) -> Limits:
     limits = _value(rules, "limit")
     return Limits.parse(limits if isinstance(limits, tuple) else ())
+
+
+def _patterns(rules: Rules, exclude: tuple[str, ...], include: tuple[str, ...]) -> Selection | None:
+    """What is left out: as the command line says, then the action, then as any other setting."""
+    # SECURITY: never as the checkout sets it: a change would leave out what it brings along.
+    found = []
+    for key, given in (("exclude", exclude), ("include", include)):
+        lines = os.environ.get(f"SAFELOAD_ACTION_{key.upper()}", "").splitlines()
+        value = given or tuple(line for line in lines if line.strip()) or _value(rules, key)
+        found.append(value if isinstance(value, tuple) else ())
+    return selection(*found)
 
 
 def _value(rules: Rules, key: str) -> object:

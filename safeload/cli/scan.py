@@ -15,13 +15,16 @@ from safeload.cli import accepted, outputs
 from safeload.cli.certifier import Certifier, certifying
 from safeload.cli.coloring import color_option, is_terminal
 from safeload.cli.configured import Scanning, current_folder
+from safeload.cli.patterns import pattern_options
 from safeload.cli.progress import progress
 from safeload.findings import Verdict
-from safeload.inputs.walk import Target, walk
+from safeload.inputs import open_source
+from safeload.inputs.selecting import selection
+from safeload.inputs.walk import Target, select
 from safeload.limits import Limits
 from safeload.report import Report
 from safeload.reports import FORMATS, Outcome, Style
-from safeload.workers import Settings, scan_here
+from safeload.workers import Settings, scan_here, units_of
 
 if TYPE_CHECKING:
     from safeload.policy import Policy
@@ -33,6 +36,7 @@ Examples:
   safeload scan models/ --format json -o report.json
   safeload scan models/ --format sarif -o a.sarif --format html -o a.html
   safeload scan downloads/ --fail-on dangerous
+  safeload scan . --exclude docs/ --exclude '*.csv'
   safeload scan big.ckpt --limit opcodes=500m
   curl -s URL | safeload scan -
   safeload scan model.pt --attest model.attest.json
@@ -87,6 +91,7 @@ class Scan(outputs.InOrder, Scanning):
     help="The least verdict that ends with exit code 1; an unjudged file always ends with 2.  [default: unvetted]",
 )
 @click.option("--allow-empty", is_flag=True, help="Nothing to scan, or nothing but skipped files, is fine.")
+@pattern_options
 @click.option(
     "--jobs",
     type=click.IntRange(0, 1024),
@@ -113,6 +118,8 @@ def scan(
     baseline: str | None,
     fail_on: str,
     allow_empty: bool,
+    exclude: tuple[str, ...],
+    include: tuple[str, ...],
     jobs: int | None,
     timeout: float | None,
     limits: tuple[str, ...],
@@ -132,7 +139,7 @@ def scan(
     reporting = outputs.paired(context, forms, files)
     settings = Settings(_policy(policy_file), policy_file, Limits.parse(limits))
     terms = accepted.terms(settings.policy, baseline, paths, fail_on)
-    targets = tuple(walk(paths))
+    targets, excluded = select(paths, selection(exclude, include))
     written = outputs.check(reporting, tuple(target.path for target in targets))
     certifier = None
     if attest is not None or full_hash:
@@ -146,7 +153,8 @@ def scan(
     seconds = time.perf_counter() - start
     rules = outputs.explanations(reporting)
     details = outputs.detailed(reporting, found.reports, settings)
-    outcome = Outcome(found.reports, settings.policy.digest, seconds, allow_empty, details, rules, current_folder())
+    digest, here = settings.policy.digest, current_folder()
+    outcome = Outcome(found.reports, digest, seconds, allow_empty, details, rules, here, excluded)
     outputs.deliver(reporting, outcome, Style(verbose=verbose, quiet=quiet), color)
     accepted.explain(found, terms, quiet=quiet)
     code = exit_code(accepted.ending(found, terms, allow_empty=allow_empty), fail_on)
@@ -175,17 +183,19 @@ def judged(
     timeout: float | None,
     certifier: Certifier | None = None,
 ) -> Iterator[Report]:
-    """The reports, in the order of the targets."""
+    """The reports, in the order of the targets; then those of the folders among them that a loader takes whole."""
     if certifier is not None:
         yield from scan_here(targets, settings, certifier.judge)
-        return
-    if jobs is None and timeout is None:
+    elif jobs is None and timeout is None:
         yield from scan_here(targets, settings)
-        return
-    from safeload.workers.pool import Workers
+    else:
+        from safeload.workers.pool import Workers
 
-    with Workers(settings, jobs=_processors() if jobs == 0 else jobs or 1, timeout=timeout) as workers:
-        yield from workers.run(targets)
+        with Workers(settings, jobs=_processors() if jobs == 0 else jobs or 1, timeout=timeout) as workers:
+            yield from workers.run(targets)
+    met = [target.path for target in targets if target.root and not target.problem and not target.hidden]
+    if met:
+        yield from units_of(met, dict.fromkeys(target.root for target in targets if target.root), settings, open_source)
 
 
 def _processors() -> int:

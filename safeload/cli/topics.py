@@ -194,8 +194,10 @@ Before a commit: safeload hook scan --staged, or the hooks for pre-commit.
 
 A repository of models usually wants: unjudged files to fail (they do, and
 a Git LFS pointer is one: fetch the files first), an empty folder to fail (it
-does), and skipped files to be looked at once (--verbose). Pin the version of
-safeload: a new one may know a new kind of attack, and judge more strictly.
+does), and skipped files to be looked at once (--verbose). What nobody loads is
+left out by patterns, and counted: exclude = ["docs/"] in safeload.toml. Pin the
+version of safeload: a new one may know a new kind of attack, and judge more
+strictly.
 
   safeload help exit-codes
 """
@@ -238,6 +240,12 @@ LIMIT_WORDS = {
     "tree_bytes": "bytes of the tree of a safetensors file",
     "index_bytes": "bytes of an index of shards",
     "shards": "files of one sharded checkpoint",
+    "passive_bytes": "bytes of a text, picture or library that is read whole",
+    "passive_steps": "parts of one of them that are looked at",
+    "json_bytes": "bytes of a JSON that is searched",
+    "template_bytes": "bytes of a chat template",
+    "yaml_bytes": "bytes of a YAML that says how to load a folder",
+    "expanded": "values once everything shared is written out",
 }
 """Each field of Limits in words."""
 

@@ -6,10 +6,12 @@ A file is asked for all it is, not for the first that fits: one file can be two 
 from __future__ import annotations
 
 from safeload.containers.archive_tar import TarArchive
-from safeload.containers.archive_zip import ZipArchive
 from safeload.containers.bare_pickle import BarePickle
 from safeload.containers.compressed import Compressed
+from safeload.containers.hdf5 import Hdf5
 from safeload.containers.interface import Container
+from safeload.containers.json_file import JsonFile
+from safeload.containers.kinds import ARCHIVES
 from safeload.containers.npy import Npy
 from safeload.containers.npz import Npz
 from safeload.containers.safetensors_file import Safetensors
@@ -17,25 +19,27 @@ from safeload.containers.torch_legacy import TorchLegacy
 from safeload.containers.torch_tar import TorchTar
 from safeload.containers.torch_zip import TorchZip
 from safeload.containers.torchscript import TorchScript
-from safeload.containers.unrecognised import NOT_A_MODEL, Unrecognised
-from safeload.containers.zip_flavour import FLAVOURS, flavour
+from safeload.containers.unrecognised import Unrecognised
+from safeload.containers.zip_flavour import FLAVOURS, flavours
 from safeload.containers.zip_sequence import ZipSequence
 from safeload.source import Source
 
-__all__ = ["CONTAINERS", "NOT_A_MODEL", "Container", "recognise"]
+__all__ = ["CONTAINERS", "Container", "recognise"]
 
 CONTAINERS: tuple[Container, ...] = (
     TorchZip(),
     TorchScript(),
     Npz(),
     ZipSequence(),
-    ZipArchive(),
+    *ARCHIVES,
     TorchTar(),
     TarArchive(),
     TorchLegacy(),
     Safetensors(),
     Npy(),
+    Hdf5(),
     Compressed(),
+    JsonFile(),
     BarePickle(),
 )
 """Every reader, the more particular first; `Unrecognised` stands behind them all."""
@@ -47,11 +51,11 @@ def recognise(source: Source) -> tuple[Container, ...]:
     More than one means that two programs may read two files here: the first is what torch would take, and a verdict has
     to hold for each.
     """
-    # The five readers of zips are told apart by one look at the directory, which may hold a million names.
-    zip_reader = flavour(source)
+    # The readers of zips are told apart by one look at the directory, which may hold a million names.
+    zip_readers = flavours(source)
     found = tuple(
         container
         for container in CONTAINERS
-        if (container.name == zip_reader if container.name in FLAVOURS else container.recognise(source))
+        if (container.name in zip_readers if container.name in FLAVOURS else container.recognise(source))
     )
     return found or (Unrecognised(),)

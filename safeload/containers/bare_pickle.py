@@ -1,12 +1,12 @@
 """A file of nothing but pickles: one, or several that were dumped one after the other.
 
-All of them are judged, because whoever calls `pickle.load` again runs the next one. Knows no opcode: where a pickle
-ends is the scanner's answer.
+All of them are judged, because whoever calls `pickle.load` again runs the next one, and as one row, because whoever
+calls `load` of one Unpickler again does so with its memo. Knows no opcode: where a pickle ends is the scanner's answer.
 """
 
 from __future__ import annotations
 
-from safeload.containers.interface import Layout, Pickle, Reading
+from safeload.containers.interface import Following, Layout, Pickle, Reading
 from safeload.containers.remarks import trailing_bytes
 from safeload.containers.sniff import HEAD, kind_of, may_be_pickle
 from safeload.containers.torch_legacy import MAGIC, TorchLegacy, starts_with_magic
@@ -14,6 +14,10 @@ from safeload.errors import LimitExceeded
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits
 from safeload.source import Source
+
+# Opcodes that take nothing from the stack, so that a memo entry can come next, or that take the entry.
+_BEGINNINGS = [bytes([code]) for code in b"ghj(N)]}\x80\x95\x8f\x88\x89KMJGIFLSVTUXCB\x8a\x8b\x8c\x8d\x8e\x96"]
+_ENTRY = b"Nq\x000"
 
 # How far the name of joblib's array wrapper is looked for.
 _JOBLIB_HEAD = 1 << 20
@@ -54,7 +58,8 @@ class BarePickle:
             if count >= limits.members:
                 raise LimitExceeded(f"the file holds more than {count} pickles", limit="members", offset=at)
             role = "object" if count == 0 else f"pickle {count + 1}"
-            answer = yield Pickle(role, at, source.size, main=count == 0)
+            follows = Following.READER if count else Following.NOTHING
+            answer = yield Pickle(role, at, source.size, main=count == 0, follows=follows)
             # An end that does not move would repeat for ever.
             if answer is None or answer.end is None or answer.end <= at:
                 break
@@ -68,5 +73,10 @@ class BarePickle:
 
 
 def _pickle_at(head: bytes, size: int) -> bool:
-    """Whether `head`, the beginning of `size` bytes, could be a pickle; a bare PROTO is one that was cut off."""
-    return may_be_pickle(head, size) or (head[:1] == b"\x80" and head[1:2] < b"\x10")
+    """Whether `head`, the beginning of `size` bytes behind a pickle, could be one; a bare PROTO was cut off.
+
+    One that takes a memo entry right away is a pickle too, to the Unpickler that read the pickle before.
+    """
+    if may_be_pickle(head, size) or (head[:1] == b"\x80" and head[1:2] < b"\x10"):
+        return True
+    return head[:1] in _BEGINNINGS and may_be_pickle(_ENTRY + head, size + len(_ENTRY))

@@ -23,6 +23,9 @@ _RATIO_FREE = 1 << 20
 # xz lets the file choose how much memory its dictionary takes.
 _XZ_MEMORY = 512 << 20
 
+# Header and first byte of .lzma, how much is decoded to look at, and how much at a time.
+_ALONE_LEAST, _ALONE_HEAD, _ALONE_STEP = 14, 1 << 16, 16
+
 _TOLD = {"zstd": "zstd-compressed", "lz4": "lz4-compressed", "zfile": "in joblib's format of before 2016"}
 
 
@@ -78,11 +81,11 @@ class Compressed:
 
     def recognise(self, source: Source) -> bool:
         """See `Container.recognise`."""
-        return kind_of(source.peek(0, HEAD), source.size) in {"gzip", "bz2", "xz", "zlib", *_TOLD}
+        return _kind(source) is not None
 
     def read(self, source: Source, limits: Limits) -> Reading:
         """See `Container.read`."""
-        kind = kind_of(source.peek(0, HEAD), source.size)
+        kind = _kind(source) or ""
         if kind in _TOLD:
             raise Malformed(f"{_TOLD[kind]}: decompress it first, then judge what comes out", offset=0)
         make, errors, many = _decompressor(kind)
@@ -93,8 +96,42 @@ class Compressed:
         except errors as error:
             raise Malformed(f"{kind} data does not decompress: {error}", offset=0) from error
         extent = Extent(0, source.size, len(data), stored=False)
-        yield Nested("", extent, data, main=True)
+        yield Nested("", extent, data, main=True, skippable=True)
         return Layout(metadata={"compression": kind})
+
+
+def _kind(source: Source) -> str | None:
+    """Which compressor wrote `source`, None for none."""
+    kind = kind_of(source.peek(0, HEAD), source.size)
+    if kind in {"gzip", "bz2", "xz", "zlib", *_TOLD}:
+        return kind
+    return "xz" if _is_lzma_alone(source) else None
+
+
+def _is_lzma_alone(source: Source) -> bool:
+    """Whether a reader of the old .lzma format gets something out of `source` that is more than noise or text.
+
+    SECURITY: that format has no magic: a header of ICO or TrueType can be one. Nearly any bytes decode to a little
+    noise, so what comes out decides, also where it breaks off: a reader hands out what came before.
+    """
+    head = source.peek(0, _ALONE_HEAD)
+    # Properties below 9 * 5 * 5, then a dictionary's size and a length; the coded data begins with a zero.
+    if len(head) < _ALONE_LEAST or head[0] >= 225 or head[13]:
+        return False
+    try:
+        import lzma
+    except ImportError:
+        return False
+    out = b""
+    try:
+        decoder = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_XZ_MEMORY)
+        piece = decoder.decompress(head, _ALONE_STEP)
+        while piece and len(out) < HEAD:
+            out += piece
+            piece = b"" if decoder.eof else decoder.decompress(b"", _ALONE_STEP)
+    except (lzma.LZMAError, ValueError, EOFError, MemoryError):
+        pass  # what came out before is what counts
+    return bool(out) and kind_of(out) not in {"unknown", "text", "python", "json", "html"}
 
 
 def _decompressor(kind: str) -> tuple[Callable[[], Any], tuple[type[Exception], ...], bool]:

@@ -10,7 +10,7 @@ Contract of `read`: it yields parts and returns a Layout, or raises Malformed or
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -31,6 +31,14 @@ class Naming(StrEnum):
     OBJECTS = "objects"  # torch tar: keys of what earlier streams made; TorchScript has none
 
 
+class Following(StrEnum):
+    """Whether one Unpickler may read a pickle after the one before it, whose memo it then still has."""
+
+    NOTHING = "nothing"  # it stands alone, or begins a row
+    READER = "reader"  # the file is a row of pickles: whoever calls load() again reads it
+    LOADER = "loader"  # the file is a row of pickles, and the loader of this format makes an unpickler for each
+
+
 class Pickle(NamedTuple):
     """One pickle to be judged, from `start`, ending before `end`.
 
@@ -42,6 +50,7 @@ class Pickle(NamedTuple):
     main      this stream is the object that a load would return
     naming    what its persistent ids may name; `objects` maps them for Naming.OBJECTS
     encoding  how the loader of this format decodes python 2 strings: torch uses utf-8, plain pickle ASCII
+    follows   whether it belongs to one row with the pickle before it
     """
 
     role: str
@@ -54,18 +63,47 @@ class Pickle(NamedTuple):
     naming: Naming = Naming.NOTHING
     objects: Mapping[object, object] = _NOTHING
     encoding: str = "ASCII"
+    follows: Following = Following.NOTHING
 
 
 class Nested(NamedTuple):
     """A member that is a file of its own, to be judged by content like any other.
 
-    `data` holds the bytes when they had to be inflated, else they lie in `extent`. `main` as for Pickle.
+    `data` holds the bytes when they had to be inflated, else they lie in `extent`. `main` as for Pickle. With
+    `skippable` it is judged as a file met in a folder: it may be proven to be no model, and is then told as skipped.
+    With `raw` the table of the archive kind says that it holds numbers which another member describes: it is judged
+    when some program could read it as anything else, and is nothing otherwise.
     """
 
     member: str
     extent: Extent
     data: bytes | None = None
     main: bool = False
+    skippable: bool = False
+    raw: bool = False
+
+
+class Names(NamedTuple):
+    """The names of all members, yielded before them by an archive that is unpacked as a folder.
+
+    A text among them that reads as an import may find its module there. The answer to it is None.
+    """
+
+    names: Sequence[str]
+
+
+class Named(NamedTuple):
+    """A name that the loader of this format would import because a member that is no pickle names it.
+
+    The policy judges it as it judges a pickle's globals. `why` is a clause for people: "skops imports it".
+    """
+
+    module: str
+    name: str
+    why: str
+    member: str = ""
+    offset: int | None = None
+    evidence: str = ""
 
 
 class Tensor(NamedTuple):
@@ -104,12 +142,14 @@ class Answer(NamedTuple):
     value     the plain value the stream left when it holds no node (ints, lists of str, ...), else None
     cell      the denotation of whatever it left; containers may hand it back in `Pickle.objects`
     storages  the storages the stream named, by key
+    skipped   a skippable member that was proven to be no model
     """
 
     end: int | None = None
     value: object = None
     cell: object = None
     storages: Mapping[str, StorageSpec] = _NOTHING
+    skipped: bool = False
 
 
 class Layout(NamedTuple):
@@ -128,8 +168,15 @@ class Layout(NamedTuple):
     root: str = "stream"
 
 
-Part = Pickle | Nested | Tensor | Storages | Finding
+Part = Pickle | Nested | Named | Names | Tensor | Storages | Finding
 Reading = Generator[Part, Answer | None, Layout]
+
+ContentReader = Callable[[bytes, str, Limits], Iterable["Finding | Named"]]
+"""Judges the whole content of one member that is no pickle (a JSON, say) by a closed table of its own.
+
+Arguments: content, member name, limits. What it gives has offsets that count from the beginning of the member. Raises
+Malformed or LimitExceeded, whatever the bytes.
+"""
 
 
 class Container(Protocol):

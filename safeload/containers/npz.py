@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from safeload.containers.interface import Layout, Reading
 from safeload.containers.zip_directory import read_directory
-from safeload.containers.zip_flavour import NPZ, flavour
+from safeload.containers.zip_flavour import NPZ, flavours
 from safeload.containers.zip_members import Members, files, findings_of
 from safeload.limits import Limits
 from safeload.source import Source
@@ -20,7 +20,7 @@ class Npz:
 
     def recognise(self, source: Source) -> bool:
         """See `Container.recognise`."""
-        return flavour(source) == NPZ
+        return NPZ in flavours(source)
 
     def read(self, source: Source, limits: Limits) -> Reading:
         """See `Container.read`."""

@@ -19,7 +19,7 @@ _STRONG: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "zip"), (b"PK\x05\x06", "zip"), (b"PK\x07\x08", "zip"),
     (b"\x93NUMPY", "npy"),
     (b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\x00", "xz"), (b"\x5d\x00\x00", "xz"),
-    (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x04\x22\x4d\x18", "lz4"), (b"ZF0x", "zfile"),
+    (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x04\x22\x4d\x18", "lz4"), (b"\x02\x21\x4c\x18", "lz4"), (b"ZF0x", "zfile"),
     (b"version https://git-lfs.github.com/spec/v1", "lfs-pointer"),
     (b"\x89HDF\r\n\x1a\n", "hdf5"), (b"GGUF", "gguf"), (b"PAR1", "parquet"), (b"SQLite format 3\x00", "sqlite"),
     (b"\x04\x00\x00\x00\x01\x00\x00\x00\x03\x00\x00\x00V 1", "torch7"), (b"4\n1\n3\nV 1\n", "torch7"),
@@ -72,6 +72,9 @@ def kind_of(head: bytes, size: int | None = None) -> str:
     for magic, kind in _STRONG:
         if head.startswith(magic):
             return kind
+    # SECURITY: a frame that readers of zstd and of lz4 pass over may hold anything, and stand before any other frame.
+    if head[1:4] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50:
+        return "zstd"
     if b"version http" in head[:_POINTER_HEAD] and _POINTER.match(head[:_POINTER_HEAD].decode("utf-8", "ignore")):
         return "lfs-pointer"
     if head.startswith(b"BZh") and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from safeload.containers.interface import Answer, Layout, Naming, Pickle, Reading
+from safeload.containers.interface import Answer, Following, Layout, Naming, Pickle, Reading
 from safeload.containers.remarks import trailing_bytes
 from safeload.containers.sniff import HEAD
 from safeload.document import Extent, StorageSpec
@@ -69,7 +69,9 @@ class TorchLegacy:
             if wanted is not None and (type(answer.value) is not int or answer.value != wanted):
                 raise Malformed(f"torch file with another {role} than {wanted:#x}", offset=at)
             at = answer.end
-        answer = yield Pickle("object", at, source.size, main=True, naming=Naming.STORAGES, encoding="utf-8")
+        answer = yield Pickle(
+            "object", at, source.size, main=True, naming=Naming.STORAGES, encoding="utf-8", follows=Following.LOADER
+        )
         if answer is None or answer.end is None:
             return Layout()
         named, at = answer.storages, answer.end
@@ -88,7 +90,8 @@ class TorchLegacy:
 
 
 def _stream(role: str, start: int, end: int) -> Pickle:
-    return Pickle(role, start, end, naming=Naming.NOTHING, encoding="utf-8")
+    follows = Following.LOADER if start else Following.NOTHING
+    return Pickle(role, start, end, naming=Naming.NOTHING, encoding="utf-8", follows=follows)
 
 
 def _checked_keys(

@@ -25,6 +25,7 @@ from safeload.containers.interface import (
 from safeload.containers.remarks import trailing_bytes
 from safeload.containers.sniff import is_tar_header
 from safeload.containers.tar_directory import BLOCK, Entry, entries
+from safeload.containers.tar_places import doubts_of
 from safeload.document import Extent, StorageSpec
 from safeload.dtypes import itemsize
 from safeload.errors import LimitExceeded, Malformed
@@ -43,8 +44,6 @@ _TYPES = {
     }.items()
 }  # fmt: skip
 
-# Members looked at to tell this format from any other tar; torch writes four.
-_FIRST = 64
 # Sizes and strides take 16 bytes a dimension; torch itself stops at 64.
 _RANK = 64
 
@@ -74,12 +73,12 @@ class _Contents:
 
 
 def is_torch_tar(source: Source) -> bool:
-    """Whether the first members of a tar are those of a checkpoint."""
+    """Whether a tar has the members of a checkpoint, under the names that tarfile gives them."""
     if not is_tar_header(source.peek(0, BLOCK)):
         return False
     names: set[str] = set()
     try:
-        for entry in entries(source.peek, source.size, _FIRST):
+        for entry in entries(source.peek, source.size, Limits().members):
             names.add(entry.name)
             if names >= REQUIRED:
                 return True
@@ -104,6 +103,12 @@ class TorchTar:
             # SECURITY: tarfile takes the last of two members of one name, others the first.
             if entry.name in members:
                 raise Malformed(f"two members of the tar are named {entry.name[:80]!r}", offset=entry.header)
+            # ... and to a program that reads another name, a member of torch's may be another.
+            if entry.doubts:
+                raise Malformed(
+                    f"programs differ about the member {entry.name[:80]!r} of the tar: {entry.doubts[0]}",
+                    offset=entry.header,
+                )
             members[entry.name] = entry
         for name in sorted(REQUIRED - members.keys()):
             raise Malformed(f"the tar has no member {name!r}", offset=0)
@@ -276,9 +281,10 @@ def _object(member: Entry, contents: _Contents) -> Generator[Part, Answer | None
 
 
 def _extra(entry: Entry) -> Generator[Part, Answer | None, None]:
-    """A member that torch does not write: judged by its content, or told."""
+    """A member that torch does not write: judged as a file met in a folder, or told."""
+    yield from doubts_of(entry, frozenset())
     if entry.kind == "file":
-        yield Nested(entry.name, Extent(entry.offset, entry.size, entry.size))
+        yield Nested(entry.name, Extent(entry.offset, entry.size, entry.size), skippable=True)
     elif entry.kind != "directory":
         yield Finding(
             "tar-member", Verdict.UNJUDGED, Severity.MEDIUM,

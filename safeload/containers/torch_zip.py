@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from safeload.containers.interface import Layout, Naming, Reading, Storages
 from safeload.containers.zip_directory import read_directory
 from safeload.containers.zip_entry import STORED, Entry
-from safeload.containers.zip_flavour import TORCH, flavour
+from safeload.containers.zip_flavour import TORCH, flavours
 from safeload.containers.zip_members import Members, files, findings_of
 from safeload.document import Extent
 from safeload.limits import Limits
@@ -42,11 +42,12 @@ class Archive:
     storages  folder below the archive's own ("data") -> storage key -> extent
     entries   (storage key, entry) of the same
     pickles   relative name -> entry, for names that end in .pkl or _pkl
-    others    everything to be judged by content
+    others    what torch's writer does not write
+    told      of the same, what has a finding already: outside of the folder, or no record of torch's
     records   relative name -> text
     """
 
-    __slots__ = ("entries", "folder", "others", "pickles", "records", "storages")
+    __slots__ = ("entries", "folder", "others", "pickles", "records", "storages", "told")
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -54,6 +55,7 @@ class Archive:
         self.entries: list[tuple[str, Entry]] = []
         self.pickles: list[tuple[str, Entry]] = []
         self.others: list[tuple[str, Entry]] = []
+        self.told: list[Entry] = []
         self.records: dict[str, str] = {}
 
     @property
@@ -69,7 +71,7 @@ class TorchZip:
 
     def recognise(self, source: Source) -> bool:
         """See `Container.recognise`."""
-        return flavour(source) == TORCH
+        return TORCH in flavours(source)
 
     def read(self, source: Source, limits: Limits) -> Reading:
         """See `Container.read`."""
@@ -89,9 +91,15 @@ class TorchZip:
                 found = True
         if not found:
             members.notes.add("torch-zip-no-pickle", f"the archive {archive.folder!r:.200} has no data.pkl to load")
-        for relative, entry in archive.pickles + archive.others:
+        for relative, entry in archive.pickles:
             if relative.casefold() != "data.pkl":
-                yield from members.by_content(entry, "stream", Naming.STORAGES)
+                members.tell_foreign(entry, self.name)
+                yield from members.pickle(entry, "extra member", naming=Naming.STORAGES)
+        for _, entry in archive.others:
+            members.tell_foreign(entry, self.name)
+            yield from members.judged(entry)
+        for entry in archive.told:
+            yield from members.judged(entry)
         # SECURITY: a number for a name makes no tensor data of a member: what nothing names is an extra member.
         for key, entry in [] if members.broken else archive.entries:
             if key not in members.named:
@@ -150,7 +158,7 @@ def _outside(entry: Entry, archive: Archive, members: Members) -> None:
         member=entry.name,
         offset=entry.header,
     )
-    archive.others.append((entry.name, entry))
+    archive.told.append(entry)
 
 
 def _record(entry: Entry, known: str, archive: Archive, members: Members) -> None:
@@ -168,4 +176,4 @@ def _record(entry: Entry, known: str, archive: Archive, members: Members) -> Non
         offset=entry.data,
         evidence=repr(content[:100]),
     )
-    archive.others.append((known, entry))
+    archive.told.append(entry)

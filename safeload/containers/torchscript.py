@@ -1,4 +1,4 @@
-"""TorchScript archives (`torch.jit.save`): a torch zip with code in it.
+"""TorchScript archives (`torch.jit.save`, and .ptl of the lite interpreter): a torch zip with code in it.
 
 Every pickle is judged, also `constants.pkl`, `attributes.pkl` and the `.debug_pkl` files that torch hides from its own
 listing. The code is not judged: TorchScript runs it when the archive is used, so an archive with code is never clean.
@@ -12,7 +12,7 @@ from __future__ import annotations
 from safeload.containers.interface import Layout, Naming, Reading, Storages
 from safeload.containers.torch_zip import sort_members
 from safeload.containers.zip_directory import read_directory
-from safeload.containers.zip_flavour import SCRIPT, flavour
+from safeload.containers.zip_flavour import SCRIPT, flavours
 from safeload.containers.zip_members import Members, findings_of
 from safeload.document import Extent
 from safeload.limits import Limits
@@ -31,7 +31,7 @@ class TorchScript:
 
     def recognise(self, source: Source) -> bool:
         """See `Container.recognise`."""
-        return flavour(source) == SCRIPT
+        return SCRIPT in flavours(source)
 
     def read(self, source: Source, limits: Limits) -> Reading:
         """See `Container.read`. Yields `Storages` anew before a pickle that names those of another folder."""
@@ -40,16 +40,16 @@ class TorchScript:
         members = Members(source, limits)
         archive = sort_members(directory.entries, members, _FOLDERS)
         yield from members.notes.take()
-        code = [entry.name for relative, entry in archive.others if relative.casefold().startswith("code/")]
-        known = frozenset(code)
-        if code:
-            listed = ", ".join(name[:100] for name in code[:_LISTED]) + (", ..." if len(code) > _LISTED else "")
-            members.notes.add(
-                "torchscript-code",
-                f"the archive holds code ({listed}) that runs when TorchScript loads or calls it",
-                member=code[0],
-            )
-            yield from members.notes.take()
+        code = [entry.name for relative, entry in archive.others if _is_code(relative)]
+        listed = ", ".join(name[:100] for name in code[:_LISTED]) + (", ..." if len(code) > _LISTED else "")
+        members.notes.add(
+            "torchscript-code",
+            f"the archive holds code ({listed}) that runs when TorchScript loads or calls it"
+            if code
+            else "a TorchScript archive: what torch.jit.load makes of it is a program, which runs when it is called",
+            member=code[0] if code else "",
+        )
+        yield from members.notes.take()
         nothing: dict[str, Extent] = {}
         last: object = None
         found = False
@@ -65,10 +65,17 @@ class TorchScript:
                 entry, "object" if is_main else entry.name[:200], main=is_main and not found, naming=Naming.STORAGES
             )
             found = found or is_main
-        for _, entry in archive.others:
-            # Code has its finding; anything else under a name of code is judged like the rest.
-            if entry.name in known and members.is_source(entry):
-                continue
-            yield from members.by_content(entry, "stream", Naming.STORAGES)
+        for relative, entry in archive.others:
+            # Code has its finding, and extra files and the old model.json are texts that torch hands out.
+            if not (_is_code(relative) or relative.lower().startswith("extra/") or relative.lower() == "model.json"):
+                members.tell_foreign(entry, self.name)
+            yield from members.judged(entry)
+        for entry in archive.told:
+            yield from members.judged(entry)
         yield from findings_of(members.notes)
         return Layout(archive.storages.get("data", {}), archive.big_endian, archive.records)
+
+
+def _is_code(relative: str) -> bool:
+    """Whether TorchScript compiles a member of this name, which it finds without regard to case."""
+    return relative.lower().startswith("code/")

@@ -11,9 +11,6 @@ from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits
 from safeload.source import Source
 
-NOT_A_MODEL = frozenset({"text", "json", "python", "image", "font", "audio", "video", "pdf", "empty"})
-"""Kinds of `kind_of` that a folder scan may skip: no loader of models takes them, and none is a pickle."""
-
 _GENERIC = "unrecognised-format"
 
 # kind -> rule id, what it is, what to do.

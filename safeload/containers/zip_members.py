@@ -1,21 +1,18 @@
 """The contents of zip members: inflating them within bounds, checking them, and judging each by what it holds.
 
-The zip readers share this file. It turns a member into the part that the scanner should see: a pickle, a file of
-its own, nothing for text, or a finding for what nobody understands. A member's name never makes it harmless.
+The zip readers share this file. It turns a member into the part that the scanner should see: a pickle, a file of its
+own, or a finding for what cannot be read. Nothing here decides that a member is harmless.
 """
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Literal
-
 from safeload.containers.inflating import inflated_pieces
 from safeload.containers.interface import Answer, Naming, Nested, Part, Pickle
 from safeload.containers.remarks import trailing_bytes
-from safeload.containers.sniff import HEAD, kind_of
+from safeload.containers.sniff import HEAD, may_be_pickle
 from safeload.containers.zip_entry import STORED, Entry
 from safeload.containers.zip_rules import Notes
 from safeload.document import Extent
@@ -26,15 +23,9 @@ from safeload.source import Source
 
 Parts = Generator[Part, Answer | None, None]
 
-SILENT = frozenset({"text", "json", "python", "html", "image", "font", "audio", "video", "pdf", "empty"})
-"""Kinds on which every unpickler fails before its first effect, and which nothing here runs."""
-
-_NATIVE = frozenset({"elf", "pe"})
 _ALWAYS = 1 << 20
 # All members of one archive together may inflate to this even when they are highly compressed.
 _ALWAYS_TOGETHER = 64 << 20
-_MOST_SOURCE = 16 << 20
-_CONTROL = r"[\x00-\x08\x0e-\x1f\x7f-\x9f]"
 # Pickles in a row in one member; more than a hundred is an attack on patience.
 _STREAMS = 100
 
@@ -74,16 +65,6 @@ class Members:
             for _ in self._pieces(entry):
                 pass
         return extent
-
-    def head(self, entry: Entry) -> bytes:
-        """The first bytes of the member's content, enough to tell its kind."""
-        if entry.method == STORED:
-            return self._source.read(entry.data, min(entry.size, HEAD))
-        raw = self._source.read(entry.data, min(entry.length, 2 * HEAD))
-        try:
-            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(raw, HEAD)
-        except zlib.error as error:
-            raise Malformed(f"the member does not inflate: {error}", offset=entry.data) from error
 
     def content(self, entry: Entry, most: int | None = None, limit: str = "inflated_bytes") -> bytes:
         """The whole content, of at most `most` bytes (the limit named `limit`)."""
@@ -180,61 +161,46 @@ class Members:
             if index == 0:
                 # SECURITY: torch stops at STOP; a loader that reads on would run what follows.
                 yield trailing_bytes(stop - base, end - stop, "the end of the pickle", entry.name)
-            if kind_of(data[stop - base : stop - base + HEAD]) != "pickle":
+            if not may_be_pickle(data[stop - base : stop - base + HEAD], end - stop):
                 return
             start = stop
 
-    def by_content(self, entry: Entry, pickles: Literal["stream", "nested"], naming: Naming = Naming.NOTHING) -> Parts:
-        """The member as whatever it holds; pickles as streams of this file or as files of their own."""
-        if entry.size or entry.length:
-            yield from self._guarded(entry, self._by_content(entry, pickles == "stream", naming))
+    def file(self, entry: Entry, *, main: bool = False) -> Nested:
+        """The member as a file met in a folder."""
+        return self.nested(entry, main=main)._replace(skippable=True)
+
+    def raw(self, entry: Entry) -> Nested:
+        """The member as numbers that another member describes: judged where some program could read it as a file."""
+        return self.nested(entry)._replace(raw=True)
+
+    def tell_foreign(self, entry: Entry, kind: str) -> None:
+        """Note that the loader of this kind of archive does not know the member."""
+        self.notes.add(
+            "foreign-member",
+            f"a {kind} archive has no such member: its loader passes it over, and another program may read it",
+            member=entry.name,
+            offset=entry.data,
+        )
+
+    def judged(self, entry: Entry) -> Parts:
+        """The member by what it holds, or a finding in its place."""
+        yield from self._guarded(entry, self._file(entry))
+
+    def _file(self, entry: Entry) -> Parts:
+        yield self.file(entry)
 
     def unnamed(self, entry: Entry) -> Parts:
         """The member of a storage that no pickle names: what somebody could load is judged, raw numbers are nothing."""
-        if entry.size or entry.length:
+        if entry.readable and (entry.size or entry.length):
             yield from self._guarded(entry, self._unnamed(entry))
 
     def _unnamed(self, entry: Entry) -> Parts:
-        kind = kind_of(self.head(entry), entry.size)
-        if kind != "unknown":
-            yield from self._by_content(entry, True, Naming.NOTHING)
-
-    def _by_content(self, entry: Entry, stream: bool, naming: Naming) -> Parts:
-        kind = kind_of(self.head(entry), entry.size)
-        if kind in SILENT:
-            return
-        if kind == "pickle" and stream:
-            yield from self._pickle(entry, "extra member", False, naming)
-        elif kind in _NATIVE:
-            self.notes.add("zip-native-code", f"the member is a program ({kind})", member=entry.name, offset=entry.data)
-        elif kind == "unknown":
-            self.notes.add(
-                "zip-unknown-member",
-                "no format known here begins like this member",
-                member=entry.name,
-                offset=entry.data,
-            )
-        else:
-            yield self.nested(entry)
+        yield self.raw(entry)
 
     def nested(self, entry: Entry, *, main: bool = False) -> Nested:
         """The member as a file of its own."""
         extent = self.extent(entry)
         return Nested(entry.name, extent, None if extent.stored else self.content(entry), main)
-
-    def is_source(self, entry: Entry) -> bool:
-        """Whether the member is Python source by its name and text through and through.
-
-        Source may begin like a text pickle ("class A:" is an import of module "lass A:"), so its first bytes do not
-        tell. Only for archives whose loader runs this member: there is a finding for it then.
-        """
-        if not entry.name.casefold().endswith(".py") or not entry.readable or entry.size > _MOST_SOURCE:
-            return False
-        try:
-            text = self.content(entry).decode("utf-8")
-        except (LimitExceeded, Malformed, UnicodeDecodeError):
-            return False
-        return not re.search(_CONTROL, text)
 
     def content_or_none(self, entry: Entry, most: int, limit: str) -> bytes | None:
         """The content, or None and a finding when it cannot be had within `most` bytes."""

@@ -19,6 +19,7 @@ _CRITICAL, _HIGH, _MEDIUM, _LOW, _INFO = Severity.CRITICAL, Severity.HIGH, Sever
 
 _FORGED = "Do not load this file: no known program writes this. Get it again from its source."
 _REPACK = "Get the file again from its source, or write it anew with torch.save or a zip program."
+_PROGRAM = "Load it only if you trust its source: ask its author for the weights as a safetensors file."
 
 
 class Rule(NamedTuple):
@@ -70,12 +71,13 @@ RULES: dict[str, Rule] = {
     "zip-crc": Rule(_UNJUDGED, _MEDIUM, "The member was changed after it was written: get the file again."),
     "zip-deflate": Rule(_UNJUDGED, _MEDIUM, "The file is damaged or forged: get it again from its source."),
     "zip-limit": Rule(_UNJUDGED, _HIGH, "Raise the limit named here if you trust the size."),
-    "zip-unknown-member": Rule(_UNJUDGED, _MEDIUM, "Find out what this member is before you load the file."),
-    "zip-native-code": Rule(
-        _UNVETTED, _HIGH, "Load this file only if you trust where it comes from: it holds programs."
-    ),
+    "foreign-member": Rule(_UNVETTED, _LOW, "Find out who put this member there before you use the file."),
     "zip-python-code": Rule(_UNVETTED, _HIGH, "Load this file only if you trust where it comes from: its code runs."),
-    "zip-json-unread": Rule(_UNJUDGED, _MEDIUM, "Unpack the archive and look at this member."),
+    # Formats whose use runs what they carry: never better than unvetted.
+    "package-code": Rule(_UNVETTED, _HIGH, _PROGRAM),
+    "mar-code": Rule(_UNVETTED, _HIGH, _PROGRAM),
+    "keras-model": Rule(_UNVETTED, _MEDIUM, _PROGRAM),
+    "pt2-program": Rule(_UNVETTED, _MEDIUM, _PROGRAM),
     "zip-nothing-to-scan": Rule(_UNJUDGED, _INFO, "Check that this is the file you meant."),
     # torch.
     "torch-zip-no-pickle": Rule(_UNJUDGED, _MEDIUM, "Check that this is a torch checkpoint."),

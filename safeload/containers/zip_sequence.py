@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from safeload.containers.interface import Layout, Nested, Reading
 from safeload.containers.zip_end import CENTRAL, RECORD
-from safeload.containers.zip_flavour import SEQUENCE, flavour
+from safeload.containers.zip_flavour import SEQUENCE, flavours
 from safeload.containers.zip_pieces import pieces
 from safeload.containers.zip_rules import Notes
 from safeload.document import Extent
@@ -26,7 +26,7 @@ class ZipSequence:
 
     def recognise(self, source: Source) -> bool:
         """See `Container.recognise`."""
-        return flavour(source) == SEQUENCE
+        return SEQUENCE in flavours(source)
 
     def read(self, source: Source, limits: Limits) -> Reading:
         """See `Container.read`."""

@@ -18,7 +18,6 @@ from safeload.explaining.wording import plain
 from safeload.findings import Finding, Verdict
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
-from safeload.machine.blobs import content
 from safeload.policy import Policy
 from safeload.report import Report
 from safeload.scanner import scan_source
@@ -142,10 +141,7 @@ class _Teller:
     def _inside(self, heard: Heard) -> Iterator[tuple[int, Story]]:
         if self.depth >= self.limits.nesting:
             return
-        for offset, blob in heard.program.blobs:
-            data = content(blob)
-            if data is None:
-                continue
+        for offset, data in heard.program.blobs:
             if self.left <= 0:
                 return
             self.left -= 1

@@ -6,12 +6,13 @@ answers from memory when any part of it is asked for again. Knows no files and n
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 
-from safeload.errors import Malformed
+from safeload.errors import InputError, Malformed
 
 _RUN = struct.Struct("<QQ")
 
@@ -44,6 +45,35 @@ def digest(pieces: Iterable[tuple[int, bytes | memoryview]]) -> str:
     return total.hexdigest()
 
 
+class Passed:
+    """The sha256 of each range that was judged and not kept."""
+
+    def __init__(self) -> None:
+        self._digests: dict[tuple[int, int], bytes] = {}
+
+    def add(self, offset: int, data: bytes, name: str) -> None:
+        """Take `data` at `offset`. Raises InputError when the range gave other bytes before."""
+        found = hashlib.sha256(data).digest()
+        # SECURITY: a structure is followed back and forth, and a file changed in between must not be two files in one.
+        if self._digests.setdefault((offset, len(data)), found) != found:
+            raise InputError(errno.EIO, f"was changed while it was read (offset {offset})", name)
+
+    def bind(self, kept: str) -> str:
+        """The digest over what was kept, `kept`, and over what was passed over; `kept` itself when nothing was."""
+        if not self._digests:
+            return kept
+        total = hashlib.sha256(kept.encode("ascii"))
+        for (offset, length), found in sorted(self._digests.items()):
+            total.update(_RUN.pack(offset, length) + found)
+        return total.hexdigest()
+
+    def holds(self, fetch: Callable[[int, int], bytes]) -> bool:
+        """Whether `fetch` still gives the same bytes for every range."""
+        return all(
+            hashlib.sha256(fetch(offset, length)).digest() == found for (offset, length), found in self._digests.items()
+        )
+
+
 class KeptSource:
     """A Source over `fetch`, which a subclass gives. Not for use by several threads at once."""
 
@@ -53,6 +83,7 @@ class KeptSource:
         # Disjoint pieces in ascending order; two lists because bisect is fastest over plain integers.
         self._starts: list[int] = []
         self._pieces: list[bytes] = []
+        self._passed = Passed()
 
     def fetch(self, offset: int, length: int) -> bytes:
         """Exactly `length` > 0 bytes from inside the input, or InputError."""
@@ -90,6 +121,16 @@ class KeptSource:
             return b""
         return self.fetch(offset, length)
 
+    def pass_over(self, offset: int, length: int) -> bytes:
+        """See `Source.pass_over`."""
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise outside(offset, length, self.size)
+        if not length:
+            return b""
+        data = self.fetch(offset, length)
+        self._passed.add(offset, data, self.name)
+        return data
+
     def _patchwork(self, offset: int, end: int, first: int) -> bytes:
         """[offset, end) from the pieces from index `first` on, with the gaps between them read now and kept."""
         starts, pieces = self._starts, self._pieces
@@ -114,17 +155,16 @@ class KeptSource:
 
     def judged_sha256(self) -> str:
         """See `Source.judged_sha256` and `digest`."""
-        return digest(zip(self._starts, self._pieces, strict=True))
+        return self._passed.bind(digest(zip(self._starts, self._pieces, strict=True)))
 
     def kept_bytes(self) -> int:
         """How much memory holds of what was read."""
         return sum(map(len, self._pieces))
 
     def still_judged(self) -> bool:
-        """Whether every range that was read and kept still holds the same bytes. Raises InputError if it cannot say."""
-        return all(
-            self.fetch(start, len(piece)) == piece for start, piece in zip(self._starts, self._pieces, strict=True)
-        )
+        """Whether every range that was judged still holds the same bytes. Raises InputError if it cannot say."""
+        kept = zip(self._starts, self._pieces, strict=True)
+        return all(self.fetch(start, len(piece)) == piece for start, piece in kept) and self._passed.holds(self.fetch)
 
     def close(self) -> None:
         """See `Source.close`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safeload.inputs.kept import digest, outside
+from safeload.inputs.kept import Passed, digest, outside
 
 
 class MemorySource:
@@ -13,6 +13,7 @@ class MemorySource:
         self._data = bytes(data)
         self.size = len(self._data)
         self._ranges: list[tuple[int, int]] = []
+        self._passed = Passed()
 
     def read(self, offset: int, length: int) -> bytes:
         """See `Source.read`."""
@@ -28,6 +29,15 @@ class MemorySource:
             return b""
         return self._data[offset : offset + length]
 
+    def pass_over(self, offset: int, length: int) -> bytes:
+        """See `Source.pass_over`."""
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise outside(offset, length, self.size)
+        data = self._data[offset : offset + length]
+        if data:
+            self._passed.add(offset, data, self.name)
+        return data
+
     def judged_sha256(self) -> str:
         """See `Source.judged_sha256`."""
         merged: list[tuple[int, int]] = []
@@ -38,7 +48,7 @@ class MemorySource:
                 merged.append((start, end))
         self._ranges = merged
         view = memoryview(self._data)
-        return digest((start, view[start:end]) for start, end in merged)
+        return self._passed.bind(digest((start, view[start:end]) for start, end in merged))
 
     def close(self) -> None:
         """Nothing to give back."""

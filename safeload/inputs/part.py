@@ -29,6 +29,12 @@ class PartSource:
             return b""
         return self._whole.peek(self._start + offset, min(length, self.size - offset))
 
+    def pass_over(self, offset: int, length: int) -> bytes:
+        """See `Source.pass_over`."""
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise outside(offset, length, self.size)
+        return self._whole.pass_over(self._start + offset, length)
+
     def judged_sha256(self) -> str:
         """See `Source.judged_sha256`: of the whole, which is what was opened."""
         return self._whole.judged_sha256()

@@ -8,6 +8,7 @@ Rules this file keeps:
 - A link met in a folder is followed to a regular file inside a scanned folder, or from the snapshot of a hub-cache
   repository to a blob of the same repository. Any other would let a downloaded folder have files of this machine read.
 - The walk is iterative and follows no link to a folder, so it ends on any tree.
+- What the caller's patterns leave out is counted. A folder that they leave out is not entered.
 
 Judges nothing and opens no file.
 """
@@ -22,6 +23,8 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from safeload.findings import Finding, Severity, Verdict
+from safeload.inputs.selecting import Selection, below
+from safeload.report import Excluded
 
 _HUB_REPOSITORY = r"(?s:(?:models|datasets|spaces)--.+)"
 _NAME_THE_TARGET = "name the target on the command line to have it scanned, or scan a folder that holds both"
@@ -34,12 +37,19 @@ class Target(NamedTuple):
     explicit  the caller named this very file: it may not be skipped
     problem   why it cannot be judged, None when it can be opened
     skip      why it is not looked at, "" when it is
+    root      the named folder that it was met in, "" for a file that was named
     """
 
     path: str
     explicit: bool = False
     problem: Finding | None = None
     skip: str = ""
+    root: str = ""
+
+    @property
+    def hidden(self) -> bool:
+        """Whether it is git's own data, which no loader of models sees."""
+        return self.skip == _GIT
 
 
 class _Walk:
@@ -48,20 +58,57 @@ class _Walk:
     roots    real paths of the named folders
     judged   real path of a file -> the path it is judged under
     listed   places (see `_place`) that are already in the list
+    entered  places of folders that were read
+    left     places that the patterns leave out -> whether it is a folder
     """
 
-    def __init__(self, roots: frozenset[str]) -> None:
+    def __init__(self, roots: frozenset[str], selection: Selection | None = None, top: str | None = None) -> None:
         self.roots = roots
+        self.selection = selection
+        self.top = top
         self.judged: dict[str, str] = {}
         self.listed: set[str] = set()
+        self.entered: set[str] = set()
+        self.left: dict[str, bool] = {}
+
+    def start(self, root: str) -> str:
+        """What stands before a path below `root` in the eyes of the patterns; ends with a slash."""
+        way = below(root, self.top) if self.top is not None else None
+        return f"{way}/" if way else ""
+
+    def scans(self, way: str, root: str) -> bool:
+        """Whether a folder is walked that lies `way` below `root`."""
+        parts = way.split(os.sep)
+        if self.selection is None or parts == [os.curdir]:
+            return True
+        return not self.selection.omits_tree(self.start(root) + "/".join(parts))
+
+    def excluded(self) -> Excluded:
+        """What was left out: less what another of the named folders brought in after all."""
+        folders = [folder for place, folder in self.left.items() if not self._known(place)]
+        return Excluded(len(folders) - sum(folders), sum(folders))
+
+    def _known(self, place: str) -> bool:
+        return place in self.judged or place in self.listed or place in self.entered
 
 
 class _Folder(NamedTuple):
-    """A folder on the way: `path` as reported, `real` without links, `git` when it lies under a `.git` met below."""
+    """A folder on the way: `path` as reported, `real` without links, `git` when it lies under a `.git` met below.
+
+    `way` is how its entries begin in the eyes of the patterns: "", or with a slash at its end.
+    """
 
     path: str
     real: str
     git: bool
+    way: str = ""
+
+
+class Selected(NamedTuple):
+    """The targets of a walk, and what the caller's patterns left out of it."""
+
+    targets: tuple[Target, ...]
+    excluded: Excluded
 
 
 def walk(paths: Iterable[str]) -> Iterator[Target]:
@@ -70,10 +117,42 @@ def walk(paths: Iterable[str]) -> Iterator[Target]:
     Never raises for what it meets on disk. A path named twice is one target, and a file of a folder is one target
     however many of the named folders it lies in.
     """
-    named = list(dict.fromkeys(paths))
-    opened = [(path, *_look(path)) for path in named]
-    folders = [path for path, status, _ in opened if status and stat.S_ISDIR(status.st_mode)]
-    state = _Walk(frozenset(_real(path) for path in folders))
+    opened = _opened(paths)
+    yield from _targets(opened, _Walk(_roots(opened)))
+
+
+def select(paths: Iterable[str], selection: Selection | None, top: str | None = None) -> Selected:
+    """The targets of `paths` as `walk` has them, without what `selection` leaves out.
+
+    Patterns start from each named folder, and a file that was named is not left out. With `top` they start from that
+    folder, and are about named files as well: those that a program names.
+    """
+    opened = _opened(paths)
+    state = _Walk(_roots(opened), selection, top)
+    if selection is not None and top is not None:
+        for one in opened[:]:
+            path, status, _ = one
+            way = None if status is None or stat.S_ISDIR(status.st_mode) else below(path, top)
+            if way and selection.omits(way):
+                opened.remove(one)
+                state.left[_place(_real(os.path.dirname(path)), os.path.basename(path))] = False
+    return Selected(tuple(_targets(opened, state)), state.excluded())
+
+
+_Opened = tuple[str, os.stat_result | None, Finding | None]
+"""A path that was named, with what `_look` found there."""
+
+
+def _opened(paths: Iterable[str]) -> list[_Opened]:
+    return [(path, *_look(path)) for path in dict.fromkeys(paths)]
+
+
+def _roots(opened: list[_Opened]) -> frozenset[str]:
+    return frozenset(_real(path) for path, status, _ in opened if status and stat.S_ISDIR(status.st_mode))
+
+
+def _targets(opened: list[_Opened], state: _Walk) -> Iterator[Target]:
+    """See `walk`."""
     # Files that were named count as listed before any folder is walked: whatever a folder would make of them, they are
     # explicit targets.
     for path, status, _ in opened:
@@ -87,7 +166,7 @@ def walk(paths: Iterable[str]) -> Iterator[Target]:
         elif problem or status is None:
             yield Target(path, explicit=True, problem=problem)
         elif stat.S_ISDIR(status.st_mode):
-            yield from _folder(path, state)
+            yield from (target._replace(root=path) for target in _folder(path, state))
         elif stat.S_ISREG(status.st_mode):
             yield Target(path, explicit=True)
         else:
@@ -131,7 +210,8 @@ def _look(path: str) -> tuple[os.stat_result | None, Finding | None]:
 
 def _folder(top: str, state: _Walk) -> Iterator[Target]:
     """Everything below the folder `top`."""
-    pending: list[Iterator[Target | _Folder]] = [_entries(_Folder(top, _real(top), git=False), state)]
+    real = _real(top)
+    pending: list[Iterator[Target | _Folder]] = [_entries(_Folder(top, real, False, state.start(real)), state)]
     while pending:
         item = next(pending[-1], None)
         if item is None:
@@ -144,6 +224,7 @@ def _folder(top: str, state: _Walk) -> Iterator[Target]:
 
 def _entries(folder: _Folder, state: _Walk) -> Iterator[Target | _Folder]:
     """The entries of one folder in the order of their names. The listing is read at once: no handle stays open."""
+    state.entered.add(os.path.normcase(folder.real))
     try:
         with os.scandir(folder.path) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
@@ -155,12 +236,33 @@ def _entries(folder: _Folder, state: _Walk) -> Iterator[Target | _Folder]:
         entries.sort(key=lambda entry: entry.name == "blobs")
     for entry in entries:
         place = _place(folder.real, entry.name)
-        if place in state.listed:
+        if place in state.listed or _omitted(entry, folder, place, state):
             continue
         item = _entry(entry, folder, state)
         if isinstance(item, Target):
             state.listed.add(place)
         yield item
+
+
+def _omitted(entry: os.DirEntry[str], folder: _Folder, place: str, state: _Walk) -> bool:
+    """Whether the patterns leave an entry out; it is counted then."""
+    if state.selection is None:
+        return False
+    way = folder.way + entry.name
+    try:
+        link = entry.is_symlink() or _is_junction(entry)
+        inner = not link and entry.is_dir(follow_symlinks=False)
+        # A link to a folder matches no pattern for files, as a folder matches none: what is behind it might.
+        all_in = link and entry.is_dir()
+    except OSError:
+        return False
+    if inner:
+        omitted = state.selection.omits_folder(way)
+    else:
+        omitted = state.selection.excludes_file(way) if all_in else state.selection.omits_file(way)
+    if omitted and os.path.join(folder.real, entry.name) not in state.roots:
+        state.left[place] = inner
+    return omitted
 
 
 def _entry(entry: os.DirEntry[str], folder: _Folder, state: _Walk) -> Target | _Folder:
@@ -171,7 +273,7 @@ def _entry(entry: os.DirEntry[str], folder: _Folder, state: _Walk) -> Target | _
         if entry.is_dir(follow_symlinks=False):
             real = os.path.join(folder.real, entry.name)
             git = (folder.git or entry.name == ".git") and real not in state.roots  # unless it was named as well
-            return _Folder(entry.path, real, git)
+            return _Folder(entry.path, real, git, f"{folder.way}{entry.name}/")
         if folder.git:
             return Target(entry.path, skip=_GIT)
         if entry.is_file(follow_symlinks=False):
@@ -214,13 +316,14 @@ def _link(path: str, state: _Walk) -> Target:
         return Target(path, problem=_broken_link(path, error))
     inside = any(_within(real, root) for root in state.roots)
     if stat.S_ISDIR(status.st_mode):
-        # SECURITY: a folder below .git is not scanned in its own place, so a link to one may not count as scanned.
-        git = inside and not any(
-            _within(real, root) and ".git" not in os.path.relpath(real, root).split(os.sep) for root in state.roots
-        )
-        if inside and not git:
+        # SECURITY: a folder below .git, or that the patterns leave out, is not scanned in its own place, so a link to
+        # one may not count as scanned.
+        ways = [(os.path.relpath(real, root), root) for root in state.roots if _within(real, root)]
+        plain = [(way, root) for way, root in ways if ".git" not in way.split(os.sep)]
+        if any(state.scans(way, root) for way, root in plain):
             return Target(path, skip=f"a link to the folder {real}, which is scanned in its own place")
-        return Target(path, problem=_outward(real, "folder", "into .git" if inside else "outside the scanned folders"))
+        where = "that the patterns leave out" if plain else "into .git" if ways else "outside the scanned folders"
+        return Target(path, problem=_outward(real, "folder", where))
     if not stat.S_ISREG(status.st_mode):
         return Target(path, problem=_special(status.st_mode))
     if inside or _same_hub_repository(path, real):

@@ -1,6 +1,7 @@
 """Judges files as git has them: from the work tree or from the index, and a Git LFS pointer by the file it stands for.
 
-A report keeps the name that was asked for; where a pointer was followed it names both. Prints nothing.
+A staged file is judged as the blob that it is and as everything that a checkout may write for it. A report keeps the
+name that was asked for; where a pointer was followed it names both. Prints nothing.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from typing import NamedTuple
 
 from safeload.containers.sniff import HEAD, kind_of
 from safeload.errors import InputError, InputNotFound, UsageError
-from safeload.findings import Finding, Severity, Verdict
-from safeload.inputs import open_source
+from safeload.findings import Finding, Severity, Verdict, worst
+from safeload.inputs import MemorySource, open_source
 from safeload.inputs.lfs import LONGEST, LfsObject, Pointer, pointer_of
 from safeload.inputs.walk import Target
+from safeload.integrations.git_attributes import AttributeFiles
+from safeload.integrations.git_checkout import Form, Forms, forms
 from safeload.integrations.git_repository import FILE_MODES, LINK_MODE, SUBMODULE_MODE, Blobs, Entry, Repository
 from safeload.limits import Limits
 from safeload.policy import Policy
@@ -41,6 +44,8 @@ class GitFiles:
         self._index: dict[str, Entry] | None = None if self._repository is None else self._repository.staged()
         self._blobs: Blobs | None = None if self._repository is None else self._repository.blobs()
         self._staged: dict[str, Entry] = {}
+        self._names: dict[str, str] = {}
+        self._attributes: AttributeFiles | None = None
 
     def targets(self, paths: Iterable[str]) -> tuple[Target, ...]:
         """The targets for the names that a hook was given; without any, for what a commit made now would bring.
@@ -52,8 +57,10 @@ class GitFiles:
             return tuple(Target(name) for name in names)
         if not names:
             # As git names them, from the top, wherever the command was started.
-            return tuple(self._target(name, self._index.get(name)) for name in self._repository.changed())
-        return tuple(self._target(name, self._index.get(self._repository.name(name))) for name in names)
+            self._names = {name: name for name in self._repository.changed()}
+        else:
+            self._names = {name: self._repository.name(name) for name in names}
+        return tuple(self._target(path, self._index.get(name)) for path, name in self._names.items())
 
     def _target(self, path: str, entry: Entry | None) -> Target:
         if entry is None:
@@ -77,13 +84,30 @@ class GitFiles:
         """The judgement of one target, a pointer's file in its place. Raises InputError for what cannot be read."""
         source = self._open(target.path)
         try:
+            written = self._written(target.path, source)
             pointer = pointer_of(source.peek(0, LONGEST + 1))
             if pointer is None:
                 kind = kind_of(source.peek(0, HEAD), source.size)
-                return Seen(report_on(source, policy=policy, limits=limits, explicit=target.explicit), kind)
+                seen = Seen(report_on(source, policy=policy, limits=limits, explicit=target.explicit), kind)
         finally:
             source.close()
-        return self._follow(pointer, target, policy, limits)
+        if pointer is not None:
+            seen = self._follow(pointer, target, policy, limits)
+        return seen._replace(report=_with_forms(seen.report, written, target, policy, limits))
+
+    def _written(self, path: str, source: Source) -> Forms:
+        """What else a checkout may write for a staged file, by every answer about its attributes."""
+        if self._repository is None or self._index is None or self._blobs is None or path not in self._staged:
+            return Forms()
+        if self._attributes is None:
+            self._attributes = AttributeFiles(self._repository, self._index, self._blobs, self._names.values())
+        found: dict[bytes | None, Form] = {}
+        unknown: list[str] = []
+        for answer in self._attributes.answers(self._names[path]):
+            written = forms(source, self._staged[path].oid, answer, self._attributes.copying)
+            found.update((form.data, form) for form in written.others if form.data not in found)
+            unknown.extend(written.unknown)
+        return Forms(tuple(found.values()), tuple(dict.fromkeys(unknown)))
 
     def _open(self, path: str) -> Source:
         return open_source(path) if self._blobs is None else self._blobs.open(self._staged[path].oid, path)
@@ -135,6 +159,43 @@ class GitFiles:
         """Ends git."""
         if self._blobs is not None:
             self._blobs.close()
+
+
+def _with_forms(report: Report, written: Forms, target: Target, policy: Policy, limits: Limits) -> Report:
+    """The report of a blob with those of the forms that a checkout may write: the worst verdict counts."""
+    reports = [report]
+    for form in written.others:
+        data = form.data or b""
+        if pointer_of(data[: LONGEST + 1]) is not None:
+            continue  # git-lfs takes it for the pointer that was followed
+        source = MemorySource(data, target.path)
+        seen = report_on(source, policy=policy, limits=limits, explicit=target.explicit)
+        reports.append(seen._replace(findings=tuple(_as_written(found, form) for found in seen.findings)))
+    for why in written.unknown:
+        message = f"what a checkout writes for it is not known: {why}"
+        finding = _unjudged("git-checkout-unknown", message, "judge the file in a clone: safeload scan FILE")
+        # Where the blob is no model, that is not said of what is written.
+        reports.append(Report(target.path, Verdict.UNJUDGED, findings=(finding,), policy_digest=policy.digest))
+    verdict = worst([one.verdict for one in reports], empty=report.verdict)
+    telling = [one for one in reports[1:] if one.verdict not in {Verdict.SKIPPED, Verdict.CLEAN} or one.streams]
+    if not telling:
+        return report
+    first = report if report.verdict is not Verdict.SKIPPED else telling[0]
+    # SECURITY: a baseline is about the bytes of one content; what was accepted of the blob is not said of another.
+    bound = hashlib.sha256("\n".join(str(one.judged_sha256) for one in reports).encode()).hexdigest()
+    return first._replace(
+        verdict=verdict,
+        judged_sha256=bound,
+        streams=max(one.streams for one in reports),
+        opcodes=sum(one.opcodes for one in reports),
+        findings=tuple(found for one in reports for found in one.findings),
+        omitted=sum(one.omitted for one in reports),
+        reason="",
+    )
+
+
+def _as_written(found: Finding, form: Form) -> Finding:
+    return found._replace(message=f"{found.message} (as a checkout writes it: {form.how})")
 
 
 def _not_fetched(pointer: Pointer, target: Target, policy: Policy, why: str) -> Seen:

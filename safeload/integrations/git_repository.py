@@ -11,6 +11,8 @@ import errno
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
 from typing import IO, NamedTuple
 
 from safeload.errors import InputError, UsageError
@@ -121,6 +123,53 @@ class Repository:
                 return Entry(int(mode, 8), oid.decode("ascii"))
         return None
 
+    def attributes(self, names: Iterable[str], wanted: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        """Git's answers about `wanted` for each name, by the attribute files of the index and of this machine."""
+        return _attributes(self._run("check-attr", "--cached", "--stdin", "-z", *wanted, given=_lines(names)), wanted)
+
+    def attributes_elsewhere(
+        self, names: Iterable[str], wanted: tuple[str, ...], files: Mapping[str, Entry], *, fold: bool
+    ) -> dict[str, tuple[str, ...]]:
+        """The same as in another's clone: by `files` of the index alone, on a system without case when `fold`.
+
+        Asks in an empty repository beside this one, so neither its configuration nor this machine's has a say.
+        """
+        objects = os.fsdecode(self._ask("rev-parse", "--git-path", "objects")).rstrip("\n")
+        algorithm = os.fsdecode(self._ask("rev-parse", "--show-object-format")).strip()
+        records = b"".join(
+            b"%o %s\t%s\0" % (entry.mode, entry.oid.encode("ascii"), os.fsencode(name)) for name, entry in files.items()
+        )
+        with tempfile.TemporaryDirectory(prefix="safeload-") as folder:
+            for name in ("objects", "refs"):
+                os.mkdir(os.path.join(folder, name))
+            with open(os.path.join(folder, "HEAD"), "wb") as head:
+                head.write(b"ref: refs/heads/none\n")
+            with open(os.path.join(folder, "config"), "w", encoding="ascii") as config:
+                version = 0 if algorithm == "sha1" else 1
+                config.write(f"[core]\n\trepositoryformatversion = {version}\n\tbare = true\n")
+                config.write("" if algorithm == "sha1" else f"[extensions]\n\tobjectformat = {algorithm}\n")
+            elsewhere = {
+                "GIT_DIR": folder, "GIT_INDEX_FILE": os.path.join(folder, "index"), "GIT_ATTR_NOSYSTEM": "1",
+                "GIT_OBJECT_DIRECTORY": os.path.join(os.path.abspath(self._cwd), objects), "GIT_CONFIG_NOSYSTEM": "1",
+                "GIT_CONFIG_GLOBAL": os.devnull, "XDG_CONFIG_HOME": folder, "HOME": folder,
+            }  # fmt: skip
+            case = ("-c", f"core.ignoreCase={'true' if fold else 'false'}", "-c", "core.attributesFile=")
+            done = self._run(*case, "update-index", "-z", "--index-info", given=records, elsewhere=elsewhere)
+            if not done.returncode:
+                done = self._run(
+                    *case, "check-attr", "--cached", "--stdin", "-z", *wanted, given=_lines(names), elsewhere=elsewhere
+                )
+            return _attributes(done, wanted)
+
+    def copying_filters(self) -> frozenset[str]:
+        """Filters whose program for a checkout is `cat` in this clone's configuration: it writes what it is given."""
+        done = self._run("config", "-z", "--get-regexp", r"^filter\..*\.(smudge|process)$")
+        programs: dict[str, set[str]] = {}
+        for item in os.fsdecode(done.stdout).split("\0")[:-1]:
+            key, _, program = item.partition("\n")
+            programs.setdefault(key[len("filter.") :].rpartition(".")[0], set()).add(program)
+        return frozenset(name for name, found in programs.items() if found == {"cat"})
+
     def blobs(self) -> Blobs:
         """A reader of contents; close it."""
         return Blobs([self._git, *_CONFIG, "cat-file", "--batch"], self._cwd)
@@ -139,11 +188,16 @@ class Repository:
         finally:
             blobs.close()
 
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    def _run(
+        self, *arguments: str, given: bytes = b"", elsewhere: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
         command = [self._git, *_CONFIG, *arguments]
+        ours = environment()
+        if elsewhere is not None:
+            ours = {key: value for key, value in ours.items() if key not in _PLACES} | dict(elsewhere)
         try:
             return subprocess.run(  # noqa: S603 - a list, and a program found on PATH
-                command, cwd=self._cwd, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False
+                command, cwd=self._cwd, env=ours, input=given, capture_output=True, check=False
             )
         except OSError as error:
             raise UsageError(f"git could not be run: {error.strerror}") from error
@@ -221,6 +275,22 @@ class _Exactly:
             raise InputError(errno.EIO, "git stopped in the middle of it", self._name)
         self._left -= len(data)
         return data
+
+
+def _lines(names: Iterable[str]) -> bytes:
+    return b"".join(os.fsencode(name) + b"\0" for name in names)
+
+
+def _attributes(done: subprocess.CompletedProcess[bytes], wanted: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """What check-attr wrote: path, attribute and value, each ended by NUL. Raises UsageError when it failed."""
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip() or f"it ended with {done.returncode}"
+        raise UsageError(f"git check-attr: {said}")
+    words = done.stdout.split(b"\0")[:-1]
+    found: dict[str, dict[str, str]] = {}
+    for path, name, value in zip(words[::3], words[1::3], words[2::3], strict=True):
+        found.setdefault(os.fsdecode(path), {})[name.decode("ascii")] = value.decode("utf-8", "backslashreplace")
+    return {path: tuple(values[name] for name in wanted) for path, values in found.items()}
 
 
 def environment() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safeload.machine.interpreter import run, steps
+from safeload.machine.interpreter import is_nested, run, steps
 from safeload.machine.opcodes import OPCODES, Opcode
 from safeload.machine.program import (
     Buffer,
@@ -28,6 +28,7 @@ __all__ = [
     "Opcode",
     "Persistent",
     "Program",
+    "is_nested",
     "run",
     "steps",
 ]

@@ -12,9 +12,10 @@ from typing import Final
 
 from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
-from safeload.machine.blobs import FIRST, HEAD
+from safeload.machine.blobs import is_archive, may_begin
 from safeload.machine.handlers import table
 from safeload.machine.literals import decode
+from safeload.machine.nested import acts
 from safeload.machine.objects import note_sparse
 from safeload.machine.pause import pause, resume
 from safeload.machine.program import Persistent, Program
@@ -34,6 +35,7 @@ def run(
     limits: Limits = _DEFAULTS,
     more: Callable[[int], bytes] | None = None,
     encoding: str = "ASCII",
+    memo: dict[int, object] | None = None,
 ) -> Program:
     """What the pickle at `start` of `data` would do.
 
@@ -41,15 +43,17 @@ def run(
     more      given a length, returns a longer prefix of the same input, at least that long where the input is;
               a prefix as long as the last one says that the input ends. It may and should return more than asked.
     encoding  of python 2 strings: "ASCII" as pickle.load, "utf-8" as torch.load, "latin1" or "bytes"
+    memo      what an Unpickler remembers from the pickles that it read before, and is given what this one adds, up to
+              where it breaks. All else starts anew with each load(): stack, marks, protocol. None: remembers nothing
 
     Raises Malformed for bytes that CPython refuses, LimitExceeded for more than `limits` allow; both carry `offset`,
     and as `partial` the Program up to the opcode that failed. A stream on which CPython versions differ is no error:
     its Program has notes. Raises UsageError for an unknown encoding or a negative start.
     """
-    state = State(data, start, limits, more, encoding)
+    state = State(data, start, limits, more, encoding, memo, lambda raw: is_nested(raw, limits))
     pause()
     try:
-        return _interpret(state, (limits.opcodes, limits.stack, limits.memo))
+        return interpret(state, (limits.opcodes, limits.stack, limits.memo))
     except (Malformed, LimitExceeded) as error:
         error.partial = state.program
         raise
@@ -90,7 +94,7 @@ def _size(state: State) -> int:
     return total
 
 
-def _interpret(state: State, limits: tuple[int, int, int]) -> Program:
+def interpret(state: State, limits: tuple[int, int, int]) -> Program:
     """Run opcodes until STOP."""
     program = state.program
     # At least the size of the stack with its marks.
@@ -109,6 +113,11 @@ def _interpret(state: State, limits: tuple[int, int, int]) -> Program:
     return program
 
 
+def is_nested(raw: bytes, limits: Limits = _DEFAULTS) -> bool:
+    """Whether bytes are a pickle that does something, or an archive: what the machine asks of each bytes literal."""
+    return may_begin(raw) and (is_archive(raw) or acts(raw, limits, interpret))
+
+
 def steps(
     data: bytes,
     start: int = 0,
@@ -122,7 +131,7 @@ def steps(
     Gives its State before the first opcode and after each one. It is the machine's own: look, change nothing, and look
     before the next step. Arguments and errors are those of `run`.
     """
-    state = State(data, start, limits, more, encoding)
+    state = State(data, start, limits, more, encoding, None, lambda raw: is_nested(raw, limits))
     program = state.program
     bounds = (limits.opcodes, limits.stack, limits.memo)
     bound = 0
@@ -177,8 +186,8 @@ def _loop(state: State, batch: int) -> None:
     memo = state.memo
     effects = state.effects
     handlers = _HANDLERS
-    first = FIRST
     longest = state.string_limit
+    memoized = state.program.memoized
     offset = pos
     step = -1
     try:
@@ -223,6 +232,7 @@ def _loop(state: State, batch: int) -> None:
                 pos += 1
             elif op == 0x94:  # MEMOIZE
                 memo[len(memo)] = stack[-1]
+                memoized = True
             elif op == 0x58 or op == 0x8C:  # noqa: PLR1714 - BINUNICODE, SHORT_BINUNICODE; a set is slower
                 if op == 0x58:
                     if pos + 4 > end:
@@ -251,8 +261,6 @@ def _loop(state: State, batch: int) -> None:
                 except UnicodeDecodeError:
                     text = decode(raw, offset)
                 stack.append(text)
-                if size > 6 and first[data[pos]]:
-                    state.blob(raw[:HEAD], text, offset)
                 pos = stop
             elif op == 0x28:  # MARK
                 below.append(stack)
@@ -341,4 +349,5 @@ def _loop(state: State, batch: int) -> None:
         state.pos = pos
         state.stack = stack
         state.program.end = offset
+        state.program.memoized = memoized
         state.program.opcodes += step + 1

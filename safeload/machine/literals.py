@@ -11,7 +11,6 @@ import re
 from typing import Final
 
 from safeload.errors import Malformed
-from safeload.machine.blobs import HEAD
 from safeload.machine.state import State
 
 # Not -0: as an INT it has three bytes with its newline, and older C readers take those for a bool.
@@ -161,6 +160,7 @@ def _push_string(state: State, raw: bytes, offset: int) -> None:
     encoding = state.encoding
     if encoding == "bytes":
         state.stack.append(raw)
+        state.blob(raw, offset)
         return
     try:
         value = raw.decode(encoding)
@@ -176,7 +176,6 @@ def load_string(state: State, offset: int) -> None:
         raise Malformed("a STRING is not quoted", offset=offset)
     raw = unescape(state, text[1:-1], offset)
     _push_string(state, raw, offset)
-    state.blob(raw[:HEAD], state.stack[-1], offset)
 
 
 def load_binstring(state: State, offset: int) -> None:
@@ -186,14 +185,12 @@ def load_binstring(state: State, offset: int) -> None:
         # C reads the length as unsigned, Python as signed (135321)
         state.note("a BINSTRING of 2 GiB or more", offset)
     _push_string(state, raw, offset)
-    state.blob(raw[:HEAD], state.stack[-1], offset)
 
 
 def load_short_binstring(state: State, offset: int) -> None:
     """SHORT_BINSTRING: a python 2 str with a 1-byte length."""
     raw = state.take(1, offset)
     _push_string(state, raw, offset)
-    state.blob(raw[:HEAD], state.stack[-1], offset)
 
 
 def load_unicode(state: State, offset: int) -> None:
@@ -204,7 +201,6 @@ def load_unicode(state: State, offset: int) -> None:
     except UnicodeDecodeError as error:
         raise Malformed(f"a UNICODE has a broken escape: {error.reason}", offset=offset) from None
     state.stack.append(value)
-    state.blob(value[:HEAD].encode("utf-8", "surrogatepass"), value, offset)
 
 
 def load_binunicode8(state: State, offset: int) -> None:
@@ -212,7 +208,6 @@ def load_binunicode8(state: State, offset: int) -> None:
     raw = state.take(8, offset)
     value = decode(raw, offset)
     state.stack.append(value)
-    state.blob(raw[:HEAD], value, offset)
 
 
 def decode(raw: bytes, offset: int) -> str:
@@ -227,25 +222,25 @@ def load_binbytes(state: State, offset: int) -> None:
     """BINBYTES: bytes with a 4-byte length."""
     raw = state.take(4, offset)
     state.stack.append(raw)
-    state.blob(raw[:HEAD], raw, offset)
+    state.blob(raw, offset)
 
 
 def load_short_binbytes(state: State, offset: int) -> None:
     """SHORT_BINBYTES: bytes with a 1-byte length."""
     raw = state.take(1, offset)
     state.stack.append(raw)
-    state.blob(raw[:HEAD], raw, offset)
+    state.blob(raw, offset)
 
 
 def load_binbytes8(state: State, offset: int) -> None:
     """BINBYTES8: bytes with an 8-byte length."""
     raw = state.take(8, offset)
     state.stack.append(raw)
-    state.blob(raw[:HEAD], raw, offset)
+    state.blob(raw, offset)
 
 
 def load_bytearray8(state: State, offset: int) -> None:
     """BYTEARRAY8: a bytearray with an 8-byte length."""
     raw = state.take(8, offset)
     state.stack.append(bytearray(raw))
-    state.blob(raw[:HEAD], state.stack[-1], offset)
+    state.blob(raw, offset)

@@ -121,11 +121,12 @@ class Program:
     touched   id(container or node) -> offset of the last opcode that changed it. Only kept from the first call,
               persistent load or state that consumes something which can be changed later, so absence means "not changed
               since then". Lets a vetted shape refuse arguments that were changed after the call that consumed them.
-    blobs     (offset, value) of each bytes or str literal that looks like a pickle or an archive of its own
+    blobs     (offset, value) of each bytes literal that is a pickle which does something, or an archive, of its own
     start,end byte range of the stream in the bytes given to the machine; `end` is the offset after STOP
     protocol  highest PROTO seen (0 when none)
     opcodes   how many were interpreted
     declared  tensors that a tree takes all at once, without a call for each
+    memoized  a MEMOIZE was met: the only opcode that means something else to an unpickler which remembers more
     whole     STOP was reached
     """
 
@@ -134,6 +135,7 @@ class Program:
         "declared",
         "effects",
         "end",
+        "memoized",
         "notes",
         "opcodes",
         "protocol",
@@ -148,10 +150,11 @@ class Program:
         self.effects: list[Effect] = []
         self.notes: list[Note] = []
         self.touched: dict[int, int] = {}
-        self.blobs: list[tuple[int, object]] = []
+        self.blobs: list[tuple[int, bytes]] = []
         self.start = start
         self.end = start
         self.protocol = 0
         self.opcodes = 0
         self.declared = 0
+        self.memoized = False
         self.whole = False

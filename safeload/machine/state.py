@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from safeload.errors import LimitExceeded, Malformed, UsageError
 from safeload.limits import Limits
-from safeload.machine.blobs import FIRST, SHORTEST, looks_nested
+from safeload.machine.blobs import may_begin
 from safeload.machine.keys import Keys
 from safeload.machine.program import Call, Effect, Mutation, Note, Program
 
@@ -40,6 +40,7 @@ class State:
         "memo",
         "more",
         "pos",
+        "probe",
         "program",
         "proto",
         "stack",
@@ -49,7 +50,14 @@ class State:
     )
 
     def __init__(
-        self, data: bytes, start: int, limits: Limits, more: Callable[[int], bytes] | None, encoding: str
+        self,
+        data: bytes,
+        start: int,
+        limits: Limits,
+        more: Callable[[int], bytes] | None,
+        encoding: str,
+        memo: dict[int, object] | None = None,
+        probe: Callable[[bytes], bool] | None = None,
     ) -> None:
         if encoding not in ENCODINGS:
             raise UsageError(f"encoding must be one of {', '.join(ENCODINGS)}, not {encoding!r}")
@@ -70,7 +78,9 @@ class State:
         self.touching = False
         self.stack: list[object] = []
         self.below: list[list[object]] = []
-        self.memo: dict[int, object] = {}
+        self.memo: dict[int, object] = {} if memo is None else memo
+        # Whether bytes do anything when they are read as pickles; None where nobody asks.
+        self.probe = probe
         # Containers that got a Cell as key, held so that their id stays theirs.
         self.cell_keyed: dict[int, object] = {}
         self.proto = 0
@@ -180,14 +190,16 @@ class State:
         if len(notes) < NOTES_KEPT:
             notes.append(Note(message, offset))
 
-    def blob(self, head: bytes, value: object, offset: int) -> None:
-        """Keep the literal `value`, which is spelled `head`..., if it looks like a pickle or an archive."""
-        if len(head) < SHORTEST or not FIRST[head[0]] or not looks_nested(head):
+    def blob(self, raw: bytes, offset: int) -> None:
+        """Keep the bytes literal `raw` if it is a pickle that does something, or an archive."""
+        probe = self.probe
+        # May be a pickle: asked here first, because a call of `probe` costs more.
+        if probe is None or not may_begin(raw) or not probe(raw):
             return
         blobs = self.program.blobs
         if len(blobs) >= self.blob_limit:
-            raise self.limit("nested_files", f"more than {self.blob_limit} literals look like pickles", offset)
-        blobs.append((offset, value))
+            raise self.limit("nested_files", f"more than {self.blob_limit} bytes literals are pickles", offset)
+        blobs.append((offset, raw))
 
     def call(self, kind: str, func: object, args: object, kwargs: object, offset: int) -> Call:
         """Record a call; the node stands for what it returns."""

@@ -34,6 +34,7 @@ from safeload.policy.rules import (
     digest_of,
     places,
 )
+from safeload.policy.standard_modules import STANDARD
 
 NAMES = ("weights-only", "standard", "strict")
 """Policies by name: torch's own list, the whole table, and the whole table with nothing excused."""
@@ -138,7 +139,7 @@ class Policy:
     strict   nothing is accepted but a clean file without remarks: no record, no baseline. Changes no verdict
     """
 
-    __slots__ = ("_lookup", "_record_safe", "_seen", "digest", "rules", "strict")
+    __slots__ = ("_lookup", "_packages", "_record_safe", "_seen", "digest", "rules", "strict")
 
     def __init__(self, rules: Rules, digest: str, *, strict: bool = False) -> None:
         self.rules: Final = rules
@@ -147,6 +148,14 @@ class Policy:
         self._record_safe: Final = {place: rule for rule in rules.record_safe for place in places(rule)}
         self._lookup: Final = _tables(rules)
         self._seen: Final[dict[tuple[str, str], Decision]] = {}
+        self._packages: frozenset[str] | None = None
+
+    def knows_package(self, top: str) -> bool:
+        """Whether `top`, a top-level module, is Python's own or one that any rule speaks of."""
+        if self._packages is None:
+            every = (*self.rules.vetted, *self.rules.dangerous, *self.rules.known)
+            self._packages = STANDARD.union(m.partition(".")[0] for rule in every for m in rule.modules)
+        return top in self._packages
 
     @classmethod
     def from_rules(cls, rules: Rules, digest: str | None = None) -> Policy:

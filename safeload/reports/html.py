@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from safeload.findings import Severity, Verdict
-from safeload.report import VERSION, Report, summary_fields
+from safeload.report import VERSION, Report
 from safeload.reports import phrases
 from safeload.reports.html_file import IN_JSON, all_findings, badge, file_section
 from safeload.reports.html_markup import Markup, counted, join, path, raw, sized, tag
@@ -82,9 +82,12 @@ def _head(outcome: Outcome) -> Markup:
 
 
 def _header(outcome: Outcome) -> Markup:
-    fields = summary_fields(outcome.reports, allow_empty=outcome.allow_empty)
+    fields = outcome.summary
     cards = [_card(verdict, int(str(fields[verdict.value]))) for verdict in phrases.WORST_FIRST]
-    said = f"{counted(len(outcome.reports), 'file')} in {outcome.seconds:.2f} s. {phrases.next_step(outcome)}"
+    said = (
+        f"{counted(len(outcome.reports), 'file')} in {outcome.seconds:.2f} s{phrases.left_out(outcome)}. "
+        f"{phrases.next_step(outcome)}"
+    )
     return tag(
         "header",
         tag("h1", "safeload report"),

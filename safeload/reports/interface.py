@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from safeload.detail import Detail
 from safeload.findings import Verdict
-from safeload.report import Report, verdict_of
+from safeload.report import Excluded, Report, summary_fields, verdict_of
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -24,6 +24,7 @@ class Outcome(NamedTuple):
     allow_empty  a scan of nothing is clean
     details      what a report for people shows beyond findings, by `Report.path`
     rules        what each rule id means, its paragraphs as lines, for formats that explain the rules they name
+    excluded     what the caller's patterns left out, which is in no other field
     folder       where it was started: absolute paths inside it are shown from there, where a format wants relative ones
     """
 
@@ -34,11 +35,17 @@ class Outcome(NamedTuple):
     details: Mapping[str, Detail] = _NOTHING
     rules: Mapping[str, str] = _NOTHING
     folder: str = ""
+    excluded: Excluded = Excluded()
 
     @property
     def verdict(self) -> Verdict:
         """The whole verdict."""
         return verdict_of(self.reports, allow_empty=self.allow_empty)
+
+    @property
+    def summary(self) -> dict[str, object]:
+        """The counts, as they are on the wire."""
+        return summary_fields(self.reports, allow_empty=self.allow_empty, excluded=self.excluded)
 
     @property
     def unscanned(self) -> bool:

@@ -17,5 +17,5 @@ class Json:
 
     def render(self, outcome: Outcome, style: Style) -> str:
         """The document; the style changes nothing."""
-        text = dumps(outcome.reports, outcome.policy_digest, allow_empty=outcome.allow_empty)
+        text = dumps(outcome.reports, outcome.policy_digest, allow_empty=outcome.allow_empty, excluded=outcome.excluded)
         return escape.in_json(text)

@@ -47,6 +47,7 @@ class JUnit:
                 f'      <property name="version" value="{VERSION}"/>',
                 f'      <property name="policy_digest" value="{markup(escape.exact(outcome.policy_digest))}"/>',
                 f'      <property name="verdict" value="{outcome.verdict}"/>',
+                f'      <property name="excluded" value="{sum(outcome.excluded)}"/>',
                 "    </properties>",
                 *cases,
                 "  </testsuite>",

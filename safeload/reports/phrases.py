@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 
 from safeload.findings import Finding, Severity, Verdict
-from safeload.report import Report, left, passes, summary_fields
+from safeload.report import Report, left, passes
 from safeload.reports import escape
 from safeload.reports.interface import Outcome
 
@@ -60,11 +60,19 @@ def cut(text: str, longest: int = EVIDENCE) -> str:
 
 
 def counts(outcome: Outcome) -> str:
-    """How many files there are, in how long, and how many have each verdict."""
-    fields = summary_fields(outcome.reports, allow_empty=outcome.allow_empty)
+    """How many files there are, in how long, how many have each verdict, and how many were left out."""
+    fields = outcome.summary
     each = ", ".join(f"{fields[verdict]} {verdict}" for verdict in WORST_FIRST if fields[verdict])
     files = len(outcome.reports)
-    return f"{files} file{'' if files == 1 else 's'} in {outcome.seconds:.2f} s{f' ({each})' if each else ''}"
+    said = f"{files} file{'' if files == 1 else 's'} in {outcome.seconds:.2f} s{f' ({each})' if each else ''}"
+    return said + left_out(outcome)
+
+
+def left_out(outcome: Outcome) -> str:
+    """What the caller's patterns left out, as the end of a phrase; "" for nothing."""
+    kinds = (("file", outcome.excluded.files), ("folder", outcome.excluded.folders))
+    said = " and ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in kinds if count)
+    return f", {said} excluded" if said else ""
 
 
 def next_step(outcome: Outcome) -> str:
@@ -74,7 +82,7 @@ def next_step(outcome: Outcome) -> str:
     accepted = sum(map(passes, outcome.reports))
     if accepted and all(left(report) in {Verdict.CLEAN, Verdict.SKIPPED} for report in outcome.reports):
         return "All that is not clean was accepted, and does not count for the exit code: the verdicts stay."
-    fields = summary_fields(outcome.reports, allow_empty=outcome.allow_empty)
+    fields = outcome.summary
     if fields[Verdict.DANGEROUS] and fields[Verdict.UNJUDGED]:
         return "Do not load the dangerous files, nor those that could not be judged."
     unjudged = [report for report in outcome.reports if report.verdict == Verdict.UNJUDGED]
@@ -87,6 +95,9 @@ def next_step(outcome: Outcome) -> str:
 
 def _nothing(outcome: Outcome) -> str:
     """The next step when no file was judged."""
+    if sum(outcome.excluded) and not outcome.reports:
+        said = "Nothing was judged: --exclude and --include left nothing over"
+        return f"{said}, and that is allowed here." if outcome.allow_empty else f"{said}; --allow-empty accepts it."
     if outcome.allow_empty:
         if outcome.reports:
             return "Nothing was judged: every file was skipped, and that is allowed here. --verbose says why."
@@ -101,7 +112,7 @@ def main_findings(report: Report) -> tuple[Finding, ...]:
 
     The list of a file that is not clean is never empty, so no format can lose the file with its findings.
     """
-    found = tuple(finding for finding in report.findings if finding.verdict != Verdict.CLEAN)
+    found = tuple(f for f in report.findings if f.verdict not in {Verdict.CLEAN, Verdict.SKIPPED})
     if report.verdict in {Verdict.CLEAN, Verdict.SKIPPED} or any(f.verdict == report.verdict for f in found):
         return found
     said = f"the file is {report.verdict}, and the findings that say why were not kept"

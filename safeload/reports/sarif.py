@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from safeload.findings import Finding, Severity, Verdict
-from safeload.report import VERSION, Report, summary_fields
+from safeload.report import VERSION, Report
 from safeload.reports import escape, phrases
 from safeload.reports.interface import Outcome, Style
 
@@ -80,7 +80,7 @@ def _run(outcome: Outcome) -> dict[str, Any]:
         "results": results,
         "properties": {
             "policyDigest": escape.exact(outcome.policy_digest),
-            "summary": summary_fields(outcome.reports, allow_empty=outcome.allow_empty),
+            "summary": outcome.summary,
         },
     }
 

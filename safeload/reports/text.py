@@ -71,6 +71,8 @@ def _file(report: Report, style: Style) -> Iterator[str]:
     yield "  ".join(words)
     groups: dict[tuple[str, Verdict], list[Finding]] = {}
     for finding in report.findings:
+        if finding.verdict is Verdict.SKIPPED and not style.verbose:
+            continue
         groups.setdefault((finding.rule, finding.verdict), []).append(finding)
     for group in groups.values():
         yield from _group(group, report, style)

@@ -11,7 +11,7 @@ from safeload.cell import Cell
 from safeload.dtypes import BITS, itemsize
 from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
-from safeload.machine.blobs import FIRST, HEAD, SHORTEST, looks_nested
+from safeload.machine import is_nested
 from safeload.machine.program import Call, Global, Mutation, Persistent, Program
 from safeload.record import Record
 from safeload.tree.json_text import Object
@@ -137,16 +137,14 @@ class Nodes:
         return data
 
     def literal(self, value: str | bytes | bytearray, offset: int) -> None:
-        """Remember text or bytes that look like a pickle of their own, as the machine does."""
-        if len(value) < SHORTEST:
+        """Remember bytes that are a pickle or an archive of their own, as the machine does."""
+        if isinstance(value, str):
             return
-        head = value[:HEAD].encode("utf-8", "surrogatepass") if isinstance(value, str) else bytes(value[:HEAD])
-        if FIRST[head[0]] and looks_nested(head):
+        raw = bytes(value)
+        if is_nested(raw, self._limits):
             if len(self.program.blobs) >= self._limits.nested_files:
-                raise LimitExceeded(
-                    "more bytes that look like pickles than are judged", limit="nested_files", offset=offset
-                )
-            self.program.blobs.append((offset, value))
+                raise LimitExceeded("more bytes that are pickles than are judged", limit="nested_files", offset=offset)
+            self.program.blobs.append((offset, raw))
 
 
 def flag(obj: Object, name: str) -> bool:

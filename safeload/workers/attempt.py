@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from safeload.errors import InputError
 from safeload.findings import Finding, Severity, Verdict
+from safeload.inputs.near import Beside
 from safeload.inputs.walk import Target
 from safeload.limits import Limits
 from safeload.report import Report
 
 if TYPE_CHECKING:
     from safeload.policy import Policy
+    from safeload.source import Source
 
 AGAIN = "do not load it; scan it alone to see more, and report it as a bug of safeload if it stays so"
 
@@ -36,7 +39,10 @@ def judge(target: Target, settings: Settings) -> Report:
 
     source = open_source(standard_input(), name="-") if target.path == "-" else open_source(target.path)
     try:
-        return report_on(source, policy=settings.policy, limits=settings.limits, explicit=target.explicit)
+        near = Beside(os.path.dirname(target.path), target.root)
+        return report_on(
+            source, policy=settings.policy, limits=settings.limits, explicit=target.explicit, near=near
+        )
     finally:
         source.close()
 
@@ -79,6 +85,28 @@ def scan_here(targets: Iterable[Target], settings: Settings, judge: Judge = judg
     """The reports of `targets`, in their order, judged one after the other in this process."""
     for target in targets:
         yield settled(target, settings) or attempt(target, settings, judge)
+
+
+def units_of(
+    files: Iterable[str], roots: Iterable[str], settings: Settings, opened: Callable[[str], Source]
+) -> Iterator[Report]:
+    """The reports of the folders among `files` that a loader takes whole (see `safeload.units`), judged here.
+
+    `roots` are the folders that were named; without any, every folder on the way to a file counts.
+    """
+    from safeload.units import unit_reports
+
+    tops = tuple(roots)
+    try:
+        yield from unit_reports(files, settings.policy, settings.limits, opened=opened, roots=tops)
+    except (MemoryError, Exception) as error:
+        finding = unjudged(
+            "internal-error",
+            f"safeload itself failed on the folders as a whole ({type(error).__name__})",
+            "do not load them; this is a bug of safeload: please report it",
+            evidence=f"{type(error).__name__}: {error}"[:500],
+        )
+        yield refused(Target(tops[0] if tops else os.curdir), finding, settings)
 
 
 def standard_input() -> IO[bytes]:

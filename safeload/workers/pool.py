@@ -132,7 +132,7 @@ class Workers:
         try:
             started = process or self._start()
             path = self._input if target.path == "-" else target.path
-            answer = started.exchange({"path": path, "explicit": target.explicit}, self.timeout)
+            answer = started.exchange({"path": path, "explicit": target.explicit, "root": target.root}, self.timeout)
             report = read_report(answer["report"], self.settings.policy.digest)
             return report._replace(path=target.path), started
         except Ended as end:

@@ -41,6 +41,6 @@ def serve(judge: Judge = judge) -> None:
         answers.write(json.dumps(answer).encode("ascii") + b"\n")
         answers.flush()
         request = json.loads(lines.get())
-        target = Target(request["path"], request["explicit"])
+        target = Target(request["path"], request["explicit"], root=request["root"])
         fence.bound_file(setup["memory"], setup["seconds"], target.path)
         answer = {"report": report_fields(attempt(target, settings, judge))}

@@ -204,9 +204,8 @@ def test_what_members_may_not_be():
     )
     assert findings(parts) == [
         ("duplicate-member", Verdict.UNJUDGED, "a"),
-        ("unsafe-member-name", Verdict.UNJUDGED, "../b"),
-        ("unsafe-member-name", Verdict.UNJUDGED, "/c"),
-        ("tar-member", Verdict.UNJUDGED, "link"),
+        ("unsafe-member-name", Verdict.DANGEROUS, "../b"),
+        ("unsafe-member-name", Verdict.DANGEROUS, "/c"),
         ("tar-member", Verdict.UNJUDGED, "device"),
     ]
     assert len([part for part in parts if isinstance(part, Nested)]) == 4

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from safeload.containers import interface, recognise
-from safeload.containers.archive_zip import ZipArchive
+from safeload.containers.kinds import ARCHIVES
 from safeload.containers.npz import Npz
 from safeload.containers.torch_zip import TorchZip
 from safeload.containers.torchscript import TorchScript
@@ -25,7 +25,7 @@ from safeload.limits import Limits
 from tests.containers.driver import drive
 from tests.containers.zip_builder import PICKLE, Archive, Member, numbered, torch_like
 
-READERS = (TorchZip(), TorchScript(), Npz(), ZipSequence(), ZipArchive())
+READERS = (TorchZip(), TorchScript(), Npz(), ZipSequence(), *ARCHIVES)
 GOOD = torch_like()
 PKL, DATA = b"a/data.pkl", b"a/data/0"
 
@@ -106,16 +106,24 @@ def test_second_pickle_behind_the_first():
 
 
 def test_extra_pickle_is_judged():
-    for name in (b"a/more.pkl", b"a/readme.txt", b"a/data/zero", b"a/.data/x", b"a/data/0.pkl"):
+    for name in (b"a/more.pkl", b"a/data/0.pkl"):
         _, findings, pickles, _, _ = read(GOOD.plus(Member(name, numbered(3))).build())
         assert [p.member for p in pickles] == ["a/data.pkl", name.decode()]
-        assert findings == {}
+        assert findings == {"foreign-member": "unvetted"}
+
+
+def test_extra_member_is_judged_as_a_file():
+    for name in (b"a/readme.txt", b"a/data/zero", b"a/.data/x", b"a/\xc3\xa9.png"):
+        _, findings, pickles, nested, _ = read(GOOD.plus(Member(name, numbered(3), flags=0x808)).build())
+        assert [p.member for p in pickles] == ["a/data.pkl"]
+        assert [(n.member, n.skippable, n.raw) for n in nested] == [(name.decode(), True, False)]
+        assert findings == {"foreign-member": "unvetted"}
 
 
 def test_pickle_under_a_record_name_is_judged():
-    _, findings, pickles, _, _ = read(GOOD.but_member(b"a/version", data=numbered(3)).build())
+    _, findings, _, nested, _ = read(GOOD.but_member(b"a/version", data=numbered(3)).build())
     assert findings == {"torch-zip-record": "unjudged"}
-    assert [p.member for p in pickles] == ["a/data.pkl", "a/version"]
+    assert [n.member for n in nested] == ["a/version"]
 
 
 def test_other_members_are_judged_by_content():
@@ -126,15 +134,17 @@ def test_other_members_are_judged_by_content():
         Member(b"a/blob", b"\x01\xff\x02\xfe" * 50),
     )
     _, findings, pickles, nested, _ = read(archive.build())
-    assert findings == {"zip-native-code": "unvetted", "zip-unknown-member": "unjudged"}
-    assert [n.member for n in nested] == ["a/inner.pt"]
+    assert findings == {"foreign-member": "unvetted"}
+    assert [n.member for n in nested] == ["a/notes.txt", "a/inner.pt", "a/lib.so", "a/blob"]
+    assert all(n.skippable for n in nested)
     assert len(pickles) == 1
 
 
 def test_member_outside_the_folder():
-    _, findings, pickles, _, _ = read(GOOD.plus(Member(b"b/data.pkl", numbered(3))).build())
+    _, findings, pickles, nested, _ = read(GOOD.plus(Member(b"b/data.pkl", numbered(3))).build())
     assert findings == {"torch-zip-outside-folder": "unjudged"}
-    assert [p.member for p in pickles] == ["a/data.pkl", "b/data.pkl"]
+    assert [p.member for p in pickles] == ["a/data.pkl"]
+    assert [n.member for n in nested] == ["b/data.pkl"]
 
 
 def test_name_in_other_case_is_what_torch_loads():
@@ -156,7 +166,7 @@ def test_bombs_are_findings_and_the_rest_is_judged():
     packed = bomb.compress(bytes(8 << 20)) + bomb.flush()
     archive = GOOD.plus(Member(b"a/data/1", bytes(8 << 20), method=8), Member(b"a/x.pkl", numbered(1)))
     _, findings, pickles, _, layout = read(archive.build())
-    assert findings == {"zip-limit": "unjudged"}
+    assert findings == {"zip-limit": "unjudged", "foreign-member": "unvetted"}
     assert len(pickles) == 2
     assert list(layout.storages) == ["0", "1"]
     assert len(packed) < 10_000
@@ -192,7 +202,8 @@ def script(*extra):
 
 def test_torchscript():
     name, findings, pickles, nested, layout = read(script().build())
-    assert (name, findings, nested) == ("torchscript", {"torchscript-code": "unvetted"}, [])
+    assert (name, findings) == ("torchscript", {"torchscript-code": "unvetted"})
+    assert [n.member for n in nested] == ["a/code/__torch__.py"]
     assert [p.member for p in pickles] == ["a/data.pkl", "a/constants.pkl", "a/code/__torch__.py.debug_pkl"]
     assert [p.main for p in pickles] == [True, False, False]
     assert list(layout.storages) == ["0"]
@@ -209,8 +220,28 @@ def test_torchscript_storages_are_those_of_each_pickle():
 
 
 def test_pickle_among_torchscript_code():
-    _, _, pickles, _, _ = read(script(Member(b"a/code/x.py", b"\x80\x04\x95" + numbered(5)[2:])).build())
-    assert "a/code/x.py" in [p.member for p in pickles]
+    _, _, _, nested, _ = read(script(Member(b"a/code/x.py", b"\x80\x04\x95" + numbered(5)[2:])).build())
+    assert "a/code/x.py" in [n.member for n in nested]
+
+
+def test_torchscript_without_code_is_a_program_all_the_same():
+    assert read(torch_like().plus(Member(b"a/constants.pkl", numbered(1))).build())[1] == {
+        "torchscript-code": "unvetted"
+    }
+
+
+def test_lite_interpreter():
+    name, findings, pickles, _, _ = read(
+        torch_like().plus(Member(b"a/bytecode.pkl", numbered(1)), Member(b"a/constants.pkl", numbered(1))).build()
+    )
+    assert (name, findings) == ("torchscript", {"torchscript-code": "unvetted"})
+    assert [p.member for p in pickles] == ["a/data.pkl", "a/bytecode.pkl", "a/constants.pkl"]
+
+
+def test_extra_files_of_torchscript_are_its_own_and_others_are_not():
+    _, findings, _, nested, _ = read(script(Member(b"a/extra/labels.txt", b"cat"), Member(b"a/more", b"dog")).build())
+    assert findings == {"torchscript-code": "unvetted", "foreign-member": "unvetted"}
+    assert [n.member for n in nested] == ["a/code/__torch__.py", "a/extra/labels.txt", "a/more"]
 
 
 def test_npz():
@@ -231,11 +262,11 @@ def test_other_zip_by_content():
     )
     name, findings, pickles, nested, _ = read(data)
     assert (name, findings, pickles) == ("zip", {}, [])
-    assert [n.member for n in nested] == ["weights.bin", "x.txt"]
+    assert [n.member for n in nested] == ["weights.bin", "x.txt", "readme"]
+    assert all(n.skippable for n in nested)
 
 
-def test_zip_of_text_only_is_unjudged():
-    assert read(other((b"a.txt", b"hello"), (b"b.csv", b"x,y\n1,2\n")))[1] == {"zip-nothing-to-scan": "unjudged"}
+def test_zip_without_members_is_unjudged():
     assert read(Archive((), zip64=False).build())[1] == {"zip-nothing-to-scan": "unjudged"}
 
 
@@ -244,39 +275,21 @@ def test_encrypted_members_are_unjudged():
     assert read(data)[1] == {"encrypted": "unjudged", "zip-nothing-to-scan": "unjudged"}
 
 
-@pytest.mark.parametrize("text", ["gAJLAS4=", "gA\\u004aLAS4=", "g AJ-LAS4="])
-def test_stable_baselines_json(text):
-    settings = b'{"gamma": 0.9, "policy_class": {":type:": "x", ":serialized:": "' + text.encode() + b'"}}'
-    name, findings, _, nested, layout = read(other((b"data", settings), (b"policy.pth", GOOD.build())))
-    assert (name, findings, layout.metadata["archive"]) == ("zip", {}, "stable-baselines3")
-    assert [(n.member, n.data) for n in nested] == [("data#policy_class", numbered(1)), ("policy.pth", None)]
-
-
-def test_both_of_two_equal_json_keys():
-    one, two = (base64.b64encode(numbered(n)).decode() for n in (1, 2))
-    settings = f'{{"a": {{":serialized:": "{one}", ":serialized:": "{two}"}}, "b": 1}}'
-    nested = read(other((b"data", settings.encode())))[3]
-    assert [n.data for n in nested] == [numbered(1), numbered(2)]
-
-
-def test_pickle_in_json_under_any_key():
-    settings = json.dumps(
-        {"x": ["no", base64.b64encode(b"\x80\x04" + bytes(20)).decode()], "y": "plain words here 123"}
-    )
-    assert [n.data for n in read(other((b"c.json", settings.encode())))[3]] == [b"\x80\x04" + bytes(20)]
-
-
-def test_deep_json_is_unjudged():
-    settings = b'{"a": ' + b"[" * 200_000 + b"1" + b"]" * 200_000 + b"}"
-    findings = read(other((b"data", settings)))[1]
-    assert findings["zip-json-unread"] == "unjudged"
+def test_stable_baselines_archive():
+    settings = b'{"gamma": 0.9}'
+    data = other((b"data", settings), (b"policy.pth", GOOD.build()), (b"_stable_baselines3_version", b"2.3.0"))
+    name, findings, _, nested, layout = read(data)
+    assert (name, findings, layout.metadata["archive"]) == ("stable-baselines3", {}, "stable-baselines3")
+    assert [n.member for n in nested] == ["data", "policy.pth", "_stable_baselines3_version"]
 
 
 def test_model_archive_code():
-    data = other((b"MAR-INF/MANIFEST.json", b"{}"), (b"handler.py", b"class H:\n    pass\n"), (b"m.pt", GOOD.build()))
-    _, findings, _, nested, _ = read(data)
-    assert findings == {"zip-python-code": "unvetted"}
-    assert [n.member for n in nested] == ["m.pt"]
+    manifest = json.dumps({"model": {"modelName": "m", "handler": "handler.py", "serializedFile": "m.pt"}}).encode()
+    data = other((b"MAR-INF/MANIFEST.json", manifest), (b"handler.py", b"class H:\n    pass\n"), (b"m.pt", GOOD.build()))
+    name, findings, _, nested, _ = read(data)
+    assert name == "mar"
+    assert findings.items() >= {("mar-code", "unvetted"), ("zip-python-code", "unvetted"), ("mar-handler", "unvetted")}
+    assert [n.member for n in nested] == ["handler.py", "m.pt"]
 
 
 def test_torch_package():
@@ -290,9 +303,28 @@ def test_torch_package():
         Member(b"p/byteorder", b"little"),
     )
     name, findings, pickles, _, layout = read(Archive(members).build())
-    assert (name, findings) == ("zip", {"zip-python-code": "unvetted"})
+    assert (name, findings) == ("torch-package", {"package-code": "unvetted", "zip-python-code": "unvetted"})
     assert [(p.member, p.naming) for p in pickles] == [("p/model/m.pkl", interface.Naming.STORAGES)]
     assert list(layout.storages) == ["0"]
+
+
+@pytest.mark.parametrize("name", [b"p/.DATA/EXTERN_MODULES", b"P/.data/extern_modules"])
+def test_torch_finds_a_package_without_regard_to_case(name):
+    members = (Member(b"p/mod.py", b"import os\n"), Member(name, b"torch\n"), Member(b"p/m.pkl", numbered(1)))
+    found, findings, _, _, _ = read(Archive(members).build())
+    assert found == "torch-package"
+    assert findings["package-code"] == "unvetted"
+
+
+def test_every_kind_that_fits_reads_the_archive():
+    members = (
+        Member(b"p/data.pkl", PICKLE),
+        Member(b"p/data/0", bytes(16)),
+        Member(b"p/.data/extern_modules", b"torch\n"),
+        Member(b"p/archive_format", b"pt2"),
+    )
+    names = [container.name for container in recognise(MemorySource(Archive(members).build()))]
+    assert names == ["torch-zip", "torch-package", "pt2"]
 
 
 def test_exported_program():

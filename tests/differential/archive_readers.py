@@ -21,12 +21,11 @@ import torch
 import safeload
 from safeload.containers import recognise
 from safeload.containers.interface import Nested
-from safeload.containers.sniff import kind_of
 from safeload.containers.storage_bytes import storage_bytes
 from safeload.containers.zip_directory import read_directory
 from safeload.containers.zip_entry import STORED, Entry
 from safeload.containers.zip_flavour import OTHER, SEQUENCE
-from safeload.containers.zip_members import SILENT, Members, files
+from safeload.containers.zip_members import Members, files
 from safeload.document import Extent
 from safeload.errors import SafeloadError
 from safeload.findings import Verdict
@@ -65,7 +64,6 @@ class Ours(Seen):
     """What safeload takes from a file.
 
     mains     all objects of an archive of archives
-    passed    names of members that are known by their first bytes to be no model, and are not read on
     foreign   an error of another's type, or a load that disagrees with another load
     """
 
@@ -74,7 +72,6 @@ class Ours(Seen):
     rules: tuple[str, ...] = ()
     mains: tuple[bytes, ...] = ()
     stored: bool = True
-    passed: frozenset[str] = frozenset()
     foreign: str = ""
 
 
@@ -222,7 +219,7 @@ def _members(data: bytes, seen: Ours) -> None:
         (container, *_) = recognise(MemorySource(whole))
         if container.name == OTHER and seen.container == SEQUENCE:
             # Every member of it is judged as a file of its own.
-            mains += [content for content in _contents(whole).values() if content is not None]
+            mains += _contents(whole).values()
             continue
         parts, _ = drive(container, MemorySource(whole))
         for part in parts:
@@ -235,28 +232,25 @@ def _members(data: bytes, seen: Ours) -> None:
         return
     seen.main = mains[0] if mains else None
     seen.members = _contents(data)
-    seen.passed = frozenset(name for name, content in seen.members.items() if content is None)
     seen.stored = all(entry.method == STORED for entry in read_directory(MemorySource(data), Limits()).entries)
 
 
-def _contents(data: bytes) -> dict[str, bytes | None]:
-    """Name -> content of each member of one archive; None for what is passed over."""
+def _contents(data: bytes) -> dict[str, bytes]:
+    """Name -> content of each member of one archive."""
     source = MemorySource(data)
     reader = Members(source, Limits())
     return {entry.name: _ours_of(source, reader, entry) for entry in files(read_directory(source, Limits()).entries)}
 
 
-def _ours_of(source: MemorySource, reader: Members, entry: Entry) -> bytes | None:
-    """A member's content as safeload has it: storages have a reader of their own. None for what it passes over."""
+def _ours_of(source: MemorySource, reader: Members, entry: Entry) -> bytes:
+    """A member's content as safeload has it: storages have a reader of their own."""
     try:
         if entry.name.rpartition("/")[2].isdecimal():
             extent = Extent(entry.data, entry.length, entry.size, entry.method == STORED)
             return storage_bytes(source, extent, entry.size)
         return reader.content(entry)
     except SafeloadError as error:
-        # Text and the like is known by its beginning; that it goes wrong further on is nobody's harm.
-        silent = kind_of(reader.head(entry), entry.size) in SILENT
-        return None if silent else f"not readable: {error}".encode()
+        return f"not readable: {error}".encode()
 
 
 def disagreements(ours: Ours, theirs: Seen, zipped: Seen) -> list[str]:
@@ -279,14 +273,14 @@ def disagreements(ours: Ours, theirs: Seen, zipped: Seen) -> list[str]:
         found += [
             f"torch reads {name!r} otherwise"
             for name, data in theirs.members.items()
-            if mine.get(name) != data and folder + name not in ours.passed
+            if mine.get(name) != data
         ]
     if zipped.members is not None:
         mine = dict(ours.members or {})
         found += [
             f"zipfile reads {name!r} otherwise"
             for name, data in zipped.members.items()
-            if mine.get(name) != data and name not in ours.passed
+            if mine.get(name) != data
         ]
     found += [
         f"torch finds storage {key} at {place}, not at {ours.places[key]}"

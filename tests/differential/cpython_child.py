@@ -1,8 +1,9 @@
 """CPython's unpicklers in a process of their own: bytes in, what they did out. Run as a script by any CPython from 3.8.
 
 One line of JSON comes in for each batch, [[hex, encoding], ...], and one goes out for each input: the answers of the C
-unpickler, of Python's, and of pickletools. Every name is inert, memory and CPU are limited, and nothing is imported
-because an input names it. A crash or an endless loop ends this process and nobody else's.
+unpickler, of Python's, of pickletools, and what each of the first two does when one unpickler reads all the pickles of
+the input, or all from a later one on, where that differs. Every name is inert, memory and CPU are limited, and nothing
+is imported because an input names it. A crash or an endless loop ends this process and nobody else's.
 """
 
 from __future__ import annotations
@@ -47,6 +48,48 @@ def read(kind: Any, data: bytes, encoding: str) -> list[list[Any]]:
         written = Transcript(log, value, not error)
         answers.append([not error, stream.tell(), written.effects, written.rest, log.changed(), error])
     return answers
+
+
+def remembering(kind: Any, data: bytes, encoding: str, starts: list[int]) -> list[list[Any]]:
+    """The same by one unpickler that is called for each of these pickles and keeps its memo between them."""
+    stream = io.BytesIO(data)
+    stream.seek(starts[0])
+    unpickler = kind(stream, encoding=encoding)
+    answers: list[list[Any]] = []
+    told: list[tuple[Any, Any]] = []
+    for _ in starts:
+        forget_extensions()
+        unpickler.log = log = Log()
+        value, error = None, ""
+        try:
+            value = unpickler.load()
+        except Exception as caught:
+            error = f"{type(caught).__name__}: {ascii(str(caught))[:120]}"
+        written = Transcript(log, value, not error)
+        answers.append([not error, stream.tell(), written.effects, written.rest, log.changed(), error])
+        told.append((log, value))
+        if error:
+            break
+    for answer, (log, value) in zip(answers, told):  # noqa: B905 - newer than 3.8
+        # A later pickle may change what an earlier one left.
+        written = Transcript(log, value, answer[0])
+        if [written.effects, written.rest] != answer[2:4]:
+            answer[3] = [*answer[3], "and is changed by a later pickle"]
+    return answers
+
+
+def others(data: bytes, encoding: str, readers: list[tuple[Any, list[list[Any]]]]) -> list[list[Any]]:
+    """Where one unpickler differs from one for each pickle: [reader, first pickle, answers], for each first pickle."""
+    found: list[list[Any]] = []
+    for kind, alone in readers:
+        starts = [0] + [answer[1] for answer in alone if answer[0]]
+        starts = starts[: len(alone)]
+        for first in range(len(starts) - 1):
+            answers = remembering(kind, data, encoding, starts[first:])
+            usual = alone[first:][: len(answers)]
+            if [a[:5] for a in answers] != [a[:5] for a in usual]:
+                found.append([kind.__base__.__name__, first, answers])
+    return found
 
 
 class Log(list):  # type: ignore[type-arg]
@@ -124,7 +167,8 @@ def main() -> None:
             first = read(C_READER, data, encoding)
             second = read(PYTHON_READER, data, encoding)
             same = [a[:4] for a in first] == [a[:4] for a in second]
-            answer = [first, None if same else second, disassembled(data)]
+            rows = others(data, encoding, [(C_READER, first), (PYTHON_READER, second)])
+            answer = [first, None if same else second, disassembled(data), rows]
             sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)

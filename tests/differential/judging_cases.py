@@ -141,7 +141,8 @@ class Judged:
     def outcome(self, answer: Any) -> tuple[str, str]:
         """One word for the case, and what differs.
 
-        equal            C and Python did what the machine says, stream by stream, up to the end or a common refusal
+        equal            C and Python did what the machine says, stream by stream, up to the end or a common refusal,
+                         with an unpickler for each stream and with one for all
         refused by both  the same, and nothing was accepted
         unvettable       the same up to an effect that no table can vet, which the scan refuses to call clean
         unjudged         a difference, and the scan says that the file is not understood
@@ -154,12 +155,14 @@ class Judged:
             return "DISAGREES", "the machine refused and the scan does not say so"
         if answer is None:
             return ("DISAGREES", "CPython crashed") if self.verdict is Verdict.CLEAN else ("gave up", "")
-        first, second, disassembled = answer
+        first, second, disassembled, rows = answer
         detail, excused = self._against("C", first)
         if not detail:
             detail, excused = self._against("Python", first if second is None else second)
         if not detail:
             detail, excused = self._disassembled(disassembled), False
+        if not detail and not self._torch():
+            detail, excused = self._remembering(rows), False
         if not detail:
             accepted = self.streams[0].error is None
             return ("equal" if accepted else "refused by both"), ""
@@ -183,6 +186,21 @@ class Judged:
                 excused = known is not None and theirs[:known] == stream.written.effects[: min(known, len(theirs))]
                 return f"{who}, pickle {i + 1}: {detail}", excused
         return "", False
+
+    def _torch(self) -> bool:
+        """Torch makes an unpickler for each of the pickles behind its magic number, and a scan says so."""
+        value = self.streams[0].program.value
+        return type(value) is int and value == MAGIC
+
+    def _remembering(self, rows: list[list[Any]]) -> str:
+        """Where one unpickler that reads on and on does something else than one for each pickle."""
+        for who, first, answers in rows:
+            # What follows a pickle that the machine refuses is not read, and the file is not understood.
+            if first < len(self.streams) and self.streams[first].error is None:
+                last = answers[-1]
+                end = f"{len(last[2])} effects, {'accepted' if last[0] else last[5]}"
+                return f"one {who} from pickle {first + 1} on differs, up to pickle {first + len(answers)}: {end}"
+        return ""
 
     def _disassembled(self, seen: list[int]) -> str:
         """Where pickletools differs. It wants names and python 2 strings in ASCII and undoes escapes in names."""

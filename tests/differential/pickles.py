@@ -1,6 +1,7 @@
 """Cases for the machine: pickles woven opcode by opcode, real ones that were damaged, and rows of both.
 
-`case(seed, index)` is a function of its arguments and the samples, so that a run can be repeated from any point.
+Rows for one unpickler, which keeps its memo, are in memo_rows. `case(seed, index)` is a function of its arguments and
+the samples, so that a run can be repeated from any point.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from safeload.machine import OPCODES
-from tests.differential import spellings
+from tests.differential import memo_rows, spellings
 from tests.differential.opcode_streams import HASHABLE, MARK, OBJECTS, Weaver
 from tests.differential.oracle_process import Case
 from tests.machine import streams
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "samples" / "files"
+# How many of the cases are rows of pickles for one Unpickler.
+ROWS = 0.2
 # Longer ones cost time and hold nothing new.
 LONGEST_SEED = 6_000
 # CPython never ends on it: each mutation of it would cost its child a life.
@@ -30,7 +33,9 @@ def case(seed: int, index: int) -> Case:
     """Case `index` of `seed`."""
     rng = random.Random(f"{seed}:{index}")
     kind = rng.random()
-    if kind < 0.55:
+    if kind < ROWS:
+        data = memo_rows.row(rng, STEPS + MEMORY, closed)
+    elif kind < 0.55:
         data = woven(rng, 0.0 if rng.random() < 0.6 else 0.05)
     elif kind < 0.7:
         data = damaged(rng, woven(rng, 0.01))
@@ -54,8 +59,7 @@ def woven(rng: random.Random, breakage: float) -> bytes:
             weaver.put(streams.opcode(rng, op))
         else:
             rng.choice(STEPS)(weaver)
-    finish(weaver)
-    return header(weaver) + framed(weaver)
+    return closed(weaver)
 
 
 def _mark(w: Weaver) -> None:
@@ -185,6 +189,10 @@ STEPS: list[Callable[[Weaver], None]] = [
 ]  # fmt: skip
 
 
+MEMORY: list[Callable[[Weaver], None]] = [Weaver.remember, Weaver.remember, _recall, _recall, _pop] * 4
+"""What makes a pickle depend on its memo."""
+
+
 def finish(w: Weaver) -> None:
     """Leave one value and write STOP, now and then with something below it or without either."""
     while MARK in w.stack and not w.odd():
@@ -196,6 +204,12 @@ def finish(w: Weaver) -> None:
         w.put(b"N", "none")
     if not w.odd():
         w.put(b".")
+
+
+def closed(w: Weaver) -> bytes:
+    """A whole pickle out of what is woven."""
+    finish(w)
+    return header(w) + framed(w)
 
 
 def header(w: Weaver) -> bytes:

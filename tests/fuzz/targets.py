@@ -49,7 +49,7 @@ def machine(data: bytes) -> None:
     assert program.whole == (offset is None)
     assert 0 <= (program.end if offset is None else offset) <= len(data)
     assert program.opcodes <= LIMITS.opcodes + 1
-    nesting(program.value, LIMITS.depth)
+    nesting(program.value, LIMITS.depth, LIMITS.expanded)
 
 
 def _read_as(data: bytes, containers: tuple[Container, ...]) -> None:

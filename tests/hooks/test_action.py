@@ -139,7 +139,9 @@ def test_the_scan_step(runner: Runner, action: dict[str, Any]) -> None:
     assert (done.returncode, "--base must name" in done.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("name", ["paths", "policy", "fail_on", "baseline", "base", "allow_empty", "version"])
+@pytest.mark.parametrize(
+    "name", ["paths", "policy", "fail_on", "baseline", "base", "exclude", "include", "allow_empty", "version"]
+)
 def test_no_input_is_run(runner: Runner, action: dict[str, Any], name: str) -> None:
     runner.install()
     runner.repo.put("a.pt", PICKLE)

@@ -114,7 +114,7 @@ def test_numeric_tuple_keys() -> None:
 
 
 def test_nested_literals() -> None:
-    literal = b"C\x07\x80\x04cab\n."
+    literal = b"C\x0a\x80\x04ca\nb\n)R."
     assert len(run(b"(" + literal * 3 + b"t.", limits=Limits(nested_files=3)).blobs) == 3
     refused(b"(" + literal * 4 + b"t.", "nested_files", nested_files=3)
 

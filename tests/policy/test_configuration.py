@@ -29,6 +29,7 @@ def test_every_key_and_where_it_stands(tmp_path: Path) -> None:
     path.write_text(
         'policy = "packs/team.toml"\n# a remark\n"fail-on" = "dangerous"\nallow-empty = true\njobs = 4\n'
         'timeout = 2.5\nlimit = ["opcodes=1m", "findings=9"]\nformat = "json"\nbaseline = "b.toml"\ncolor = "never"\n'
+        'exclude = ["docs/", "*.csv"]\ninclude = "*.pt"\n'
     )
     found = read(str(path))
     assert found is not None
@@ -42,6 +43,8 @@ def test_every_key_and_where_it_stands(tmp_path: Path) -> None:
         "format": Setting(("json",), f"{path}:8"),
         "baseline": Setting(str(tmp_path / "b.toml"), f"{path}:9"),
         "color": Setting("never", f"{path}:10"),
+        "exclude": Setting(("docs/", "*.csv"), f"{path}:11"),
+        "include": Setting(("*.pt",), f"{path}:12"),
     }
     assert found.settings.keys() == configuration.KEYS.keys()
     assert files_of(found) == (str(path), str(tmp_path / "packs/team.toml"), str(tmp_path / "b.toml"))

@@ -180,9 +180,7 @@ JUDGED: dict[str, tuple[str, Any, str]] = {
         {"id": 1, "list": [call("builtins.set", {"ref": 1})]},
         "unjudged",
     ),
-    "a pickle in text": ("nested-pickle", "cos\nsystem\n(S'id'\ntR.", "dangerous"),
     "a pickle in bytes": ("nested-pickle", {"bytes": "Y29zCnN5c3RlbQooUydpZCcKdFIu"}, "dangerous"),
-    "a pickle in a key": ("nested-pickle", {"map": {"cos\nsystem\n(S'id'\ntR.": 1}}, "dangerous"),
 }
 
 

@@ -186,7 +186,7 @@ def test_shared_objects_are_written_once_however_often_they_stand() -> None:
     document = scanned(pickle.dumps([[big, text] * 1000, doubled])).document
     assert document is not None
     assert len(encode(document, Inline())) < 120_000
-    loaded = safeload.load(packed(document))
+    loaded = safeload.load(packed(document), limits=Limits(expanded=1 << 50))
     assert loaded[0] == [big, text] * 1000
     inner = loaded[1]
     for _ in range(40):

@@ -1,0 +1,71 @@
+"""JSON that holds pickles as base64 text: each is judged as a file of its own. JSON without any is no container.
+
+stable-baselines3 saves so what JSON cannot hold. Whether a text is JSON to the last byte is of no interest here: what
+the most lenient reader would find in it counts.
+"""
+
+from __future__ import annotations
+
+from safeload.containers.embedded_json import EmbeddedPickle, may_hold_pickles, pickles_in_json
+from safeload.containers.interface import Layout, Nested, Reading
+from safeload.document import Extent
+from safeload.errors import LimitExceeded, Malformed
+from safeload.limits import Limits
+from safeload.source import Source
+
+_PIECE = 1 << 16
+_BLANK = b" \t\r\n\0"
+_STARTS = (b"{", b"[", b'"')
+_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+
+
+class JsonFile:
+    """See the module."""
+
+    name = "json"
+
+    def recognise(self, source: Source) -> bool:
+        """See `Container.recognise`."""
+        if not _starts_like_json(source):
+            return False
+        limits = Limits()
+        if source.size > limits.json_bytes:
+            return True  # the reader says that it is too large
+        data = source.peek(0, source.size)
+        if not may_hold_pickles(data):
+            return False
+        try:
+            return next(iter(pickles_in_json(data, "", limits)), None) is not None
+        except LimitExceeded:
+            return True
+        except Malformed:
+            return False  # no text in any encoding of JSON: nobody reads it as one
+
+    def read(self, source: Source, limits: Limits) -> Reading:
+        """See `Container.read`."""
+        if source.size > limits.json_bytes:
+            raise LimitExceeded(f"a JSON text of {source.size} bytes", limit="json_bytes")
+        for found in pickles_in_json(source.read(0, source.size), "", limits):
+            if isinstance(found, EmbeddedPickle):
+                extent = Extent(0, source.size, len(found.data), stored=False)
+                # Base64 of a text is a pickle of protocol 0 to some loader, and just a text to others.
+                yield Nested(f"#{found.key}", extent, found.data, skippable=found.text)
+            else:
+                yield found
+        return Layout(metadata={"kind": "json"})
+
+
+def _starts_like_json(source: Source) -> bool:
+    """Whether the first letter is one of JSON's; blanks before it may have any length."""
+    at = 0
+    while at < source.size:
+        piece = source.peek(at, _PIECE)
+        if at == 0 and piece.startswith(_MARKS):
+            return True
+        rest = piece.lstrip(_BLANK)
+        if rest:
+            return rest.startswith(_STARTS)
+        if not piece:
+            return False
+        at += len(piece)
+    return False

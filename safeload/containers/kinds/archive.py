@@ -1,0 +1,142 @@
+"""The reader of every archive kind that is a table: sorts the members by its rows and reads each as its row says.
+
+Knows no kind. A member is passed over only where a row names it, or where it is a file that was proven, to its last
+byte, to be no model; then the scanner says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from typing import NamedTuple, assert_never
+
+from safeload.containers.interface import Answer, Layout, Names, Part, Reading, Storages
+from safeload.containers.kinds.interface import (
+    AsCode,
+    AsContent,
+    AsFile,
+    AsPickle,
+    AsRaw,
+    AsRecord,
+    AsStorage,
+    How,
+    Kind,
+)
+from safeload.containers.zip_directory import read_directory
+from safeload.containers.zip_entry import Entry
+from safeload.containers.zip_flavour import flavours
+from safeload.containers.zip_members import Members, files, findings_of
+from safeload.document import Extent
+from safeload.limits import Limits
+from safeload.source import Source
+
+Judged = Generator[Part, Answer | None, int]
+"""Parts, and in the end how many members were judged: what was skipped does not count."""
+
+_RECORD = 1000
+"""Bytes of a record; the longest that a loader writes has 40."""
+
+
+class _Member(NamedTuple):
+    entry: Entry
+    how: How | None
+    key: str
+
+
+class KindArchive:
+    """See the module. One for each kind."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.name = kind.name
+
+    def recognise(self, source: Source) -> bool:
+        """See `Container.recognise`."""
+        return self.name in flavours(source)
+
+    def read(self, source: Source, limits: Limits) -> Reading:
+        """See `Container.read`."""
+        directory = read_directory(source, limits)
+        yield from directory.findings
+        yield Names([entry.name for entry in directory.entries])
+        members = Members(source, limits)
+        if self.kind.floor is not None:
+            members.notes.add(*self.kind.floor)
+        found = [self._member(entry, directory.entries[0].name) for entry in files(directory.entries)]
+        storages: dict[str, Extent] = {}
+        for member in found:
+            if isinstance(member.how, AsStorage) and member.entry.readable:
+                with members.noting(member.entry):
+                    storages.setdefault(member.key, members.storage(member.entry))
+        if storages:
+            yield Storages(storages)
+        yield from members.notes.take()
+        judged = len(storages)
+        for member in found:
+            # What is encrypted or compressed otherwise has its finding from the directory.
+            if member.entry.readable:
+                with members.noting(member.entry):
+                    judged += yield from self._read(members, member, limits)
+                yield from members.notes.take()
+        for member in found:
+            if isinstance(member.how, AsStorage) and not members.broken and member.key not in members.named:
+                yield from members.unnamed(member.entry)
+        if not judged:
+            members.notes.add(
+                "zip-nothing-to-scan",
+                f"none of the {len(directory.entries)} members is a model, a pickle or an archive: nothing was judged",
+            )
+        yield from findings_of(members.notes)
+        return Layout(storages, metadata={"archive": self.kind.name})
+
+    def _member(self, entry: Entry, first: str) -> _Member:
+        """The entry, with the row that its name has below the archive's folder."""
+        name = entry.name
+        if self.kind.folder:
+            folder, slash, _ = first.partition("/")
+            start = folder + slash
+            below = name.lower().startswith(start.lower()) if self.kind.caseless else name.startswith(start)
+            if not slash or not below:
+                return _Member(entry, None, name)
+            name = name[len(start) :]
+        row = self.kind.row(name)
+        if row is None:
+            return _Member(entry, AsFile() if self.kind.unpacked else None, name)
+        return _Member(entry, row[0].how, row[1][row[1].lastindex or 0])
+
+    def _read(self, members: Members, member: _Member, limits: Limits) -> Judged:
+        """Read one member as its row says."""
+        entry, how = member.entry, member.how
+        match how:
+            case None:
+                members.tell_foreign(entry, self.name)
+                yield from members.judged(entry)
+            case AsFile():
+                return (yield from _file(members, entry))
+            case AsPickle():
+                yield from members.pickle(entry, how.role, naming=how.naming)
+            case AsStorage():
+                return 0  # read before the pickles that name it
+            case AsRaw():
+                yield members.raw(entry)
+            case AsRecord():
+                if entry.size <= _RECORD and re.fullmatch(how.text, members.content(entry)):
+                    return 0
+                members.tell_foreign(entry, self.name)
+                yield from members.judged(entry)
+            case AsContent():
+                for part in how.reader(members.content(entry), entry.name, limits):
+                    yield part if part.member else part._replace(member=entry.name)
+            case AsCode():
+                members.notes.add(how.rule, how.message, member=entry.name, offset=entry.data)
+                yield from members.notes.take()
+                yield from _file(members, entry)
+            case _:
+                assert_never(how)
+        return 1
+
+
+def _file(members: Members, entry: Entry) -> Judged:
+    """A member as a file met in a folder; 0 when it was proven to be no model."""
+    answer = yield members.file(entry)
+    return 0 if answer is not None and answer.skipped else 1

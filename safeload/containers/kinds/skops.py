@@ -1,0 +1,15 @@
+"""skops's archive: a schema in JSON that names every class and function, and arrays beside it.
+
+Layout and semantics: skops/io/_persist.py and its nodes. `load` imports what the schema names and the caller trusts.
+"""
+
+from __future__ import annotations
+
+from safeload.containers.kinds.interface import AsContent, AsFile, Kind, Row
+from safeload.containers.skops_schema import skops_schema
+from safeload.containers.zip_flavour import SKOPS
+
+KIND = Kind(
+    SKOPS,
+    rows=(Row(r"schema\.json", AsContent(skops_schema)), Row(r"[^/]+\.(?:npy|npz|bin)|\d+", AsFile())),
+)

@@ -1,0 +1,166 @@
+"""Text is text only where no unpickler gets anywhere with it, and ordinary text always is."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import random
+import sys
+
+import pytest
+
+from safeload.errors import LimitExceeded
+from safeload.inputs import MemorySource
+from safeload.inputs.near import among
+from safeload.limits import Limits
+from safeload.policy import Policy
+from safeload.texts import is_text
+
+POLICY = Policy.default()
+
+
+def text(data: bytes, *beside: str) -> bool:
+    return is_text(MemorySource(data), Limits(), POLICY, lambda name: among(beside, name))
+
+
+ORDINARY = {
+    "CMakeLists.txt": b"cmake_minimum_required(VERSION 3.18)\nproject(demo LANGUAGES CXX)\nadd_executable(a a.cpp)\n",
+    "conf.py": b"copyright = '2024, the authors'\n\nproject = 'demo'\nextensions = []\n",
+    "conf-import.py": b"import os\nimport sys\nsys.path.insert(0, os.path.abspath('.'))\n",
+    "environment.yml": b"channels:\n  - conda-forge\ndependencies:\n  - python=3.11\n",
+    "RECORD": b"click/__init__.py,sha256=abc,4473\nclick/_compat.py,sha256=def,1\n",
+    "requirements.txt": b"certifi\nidna\nclick>=8\n",
+    "class.py": b"class Net:\n    pass\n",
+    "README.md": b"# demo\n\nPlease read this.\n",
+    "words.txt": b"cat\ndog\nbird\n",
+    "unicode.txt": "Grüße aus Köln\n中文\n".encode(),
+    "one long line": b"if(a){" + b"b();" * 2000 + b"}",
+    "blank": b"\n\n\n",
+    "csv": b"col_a,col_b\n1,2\n",
+    "escape": b"\x1b[31mred\x1b[0m\n",
+    "form feed": b"a\x0cb\n",
+}
+
+JUDGED = {
+    "a payload": b"cos\nsystem\n(S'echo hello'\ntR.",
+    "a name of the standard library": b"cshutil\nrmtree\nmore text here\n",
+    "an old name of it": b"c__builtin__\neval\nmore text here\n",
+    "a name that a rule knows": b"ctorch.hub\nload\nmore text here\n",
+    "a package that a rule knows": b"ctransformers\nanything\nmore text here\n",
+    "a removed module": b"casynchat\nfind_prefix_at_end\nmore text here\n",
+    "a module that acts when it is imported": b"cantigravity\n- no name\n",
+    "an INST without its mark": b"ios\nsystem\nmore text here\n",
+    "a plain value": b"I1\n.",
+    "a plain value behind a mark": b"(I1\nI2\nt.",
+    "STOP behind an import that fails": b"cno such module\nname\n.",
+    "too many digits": b"I" + b"9" * 4400 + b"\ncos\nsystem\n",
+}
+
+NO_TEXT = {
+    "a control character": b"hello\x00world",
+    "a bell": b"hello\x07",
+    "no UTF-8": b"caf\xe9\n",
+    "half a character": "é".encode()[:1],
+    "UTF-16": "hello".encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_text_is_text(name: str) -> None:
+    assert text(ORDINARY[name])
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_what_an_unpickler_could_get_through_is_judged(name: str) -> None:
+    assert not text(JUDGED[name])
+
+
+@pytest.mark.parametrize("name", NO_TEXT)
+def test_what_is_not_printable_is_no_text(name: str) -> None:
+    assert not text(NO_TEXT[name])
+
+
+@pytest.mark.parametrize("entry", ["ertifi.py", "ertifi", "ERTIFI.pyc", "ertifi.cpython-311-x86_64-linux-gnu.so"])
+def test_a_module_beside_the_text_may_be_imported_by_it(entry: str) -> None:
+    assert text(ORDINARY["requirements.txt"], "other.py")
+    assert not text(ORDINARY["requirements.txt"], entry)
+
+
+def test_a_module_beside_the_text_runs_before_its_name_is_missed() -> None:
+    data = b"chelper\n- not a name\nmore\n"
+    assert text(data)
+    assert not text(data, "helper.py")
+    assert not text(b"chelper.inner\nname\nmore\n", "helper")
+
+
+def test_a_name_without_letters_of_python_is_found_where_a_file_has_it() -> None:
+    data = b"chello world\nname\nmore\n"
+    assert text(data)
+    assert not text(data, "hello world.py")
+
+
+def test_what_comes_late_counts() -> None:
+    padding = b"# a comment\n" * 500
+    assert text(padding + b"cos\nsystem\n(S'x'\ntR.")  # the first line breaks every unpickler
+    assert not text(b"#" * 5000 + b"\x00")
+    assert not text(b"(" * 5000 + b"cos\nsystem\n(S'x'\ntR.")
+
+
+def test_a_character_across_two_pieces_is_one() -> None:
+    assert text(b"a" * ((1 << 20) - 1) + "é".encode() + b"\n")
+
+
+def test_too_large_is_no_answer() -> None:
+    with pytest.raises(LimitExceeded):
+        is_text(MemorySource(b"a" * 100), Limits(passive_bytes=99), POLICY, lambda name: False)
+
+
+def test_all_of_a_text_counts_as_judged() -> None:
+    one, other = MemorySource(b"hello " * 1000 + b"a"), MemorySource(b"hello " * 1000 + b"b")
+    assert is_text(one, Limits(), POLICY, lambda name: False)
+    assert is_text(other, Limits(), POLICY, lambda name: False)
+    assert one.judged_sha256() != other.judged_sha256()
+
+
+class Watched(pickle._Unpickler):  # type: ignore[misc]
+    """Imports nothing; fails where Python's own modules do not have the module, as the real one would."""
+
+    ran = False
+
+    def find_class(self, module: str, name: str) -> object:
+        if module.partition(".")[0] in sys.stdlib_module_names and name.replace(".", "").isidentifier():
+            self.ran = True
+        raise ModuleNotFoundError(module)
+
+
+class WatchedC(pickle.Unpickler):
+    """The same over the C unpickler."""
+
+    ran = False
+
+    find_class = Watched.find_class
+
+
+FRAGMENTS = (
+    b"cos\nsystem\n", b"(", b"t", b"R.", b"S'x'\n", b"I1\n", b"N.", b"cfoo\nbar\n", b"hello ", b"# x\n", b"\n", b"p0\n",
+    b"g0\n", b"Vtext\n", b"c a\nb c\n", b"(dp1\n", b"l.", b"ios\nsystem\n", b"]", b"}", b".", b"0", b"2", b"F1.5\n", b"L5L\n",
+    b"Pid\n", b"import os\n", b"class A:\n",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_unpickler_gets_anywhere_with_what_is_called_text(seed: int) -> None:
+    chance = random.Random(seed)
+    called = 0
+    for _ in range(1500):
+        data = b"".join(chance.choice(FRAGMENTS) for _ in range(chance.randrange(1, 9)))
+        if not text(data):
+            continue
+        called += 1
+        for kind in (Watched, WatchedC):
+            reader = kind(io.BytesIO(data))
+            with pytest.raises(Exception):  # noqa: B017, PT011 - whatever it raises, it does not return
+                reader.load()
+            assert not reader.ran, data
+    assert called > 100
+
