@@ -21,9 +21,7 @@ _TOLD = frozenset({"lfs-pointer", "torch7", "encrypted"})
 _WORDS = {"json": "JSON", "python": "Python source", "html": "HTML"}
 
 
-def no_model(
-    source: Source, containers: tuple[Container, ...], limits: Limits, policy: Policy, near: Near
-) -> str:
+def no_model(source: Source, containers: tuple[Container, ...], limits: Limits, policy: Policy, near: Near) -> str:
     """The reason, "" when it is to be judged. Raises LimitExceeded when it is too large to be read whole."""
     if not source.size:
         return "empty"

@@ -25,10 +25,9 @@ from safeload.containers.interface import (
     Reading,
     Storages,
 )
-from safeload.containers.storage_bytes import storage_bytes
+from safeload.deciding_values import Home, deciding_values
 from safeload.declared import declared, named_object
-from safeload.document import Document, Enclosed, Extent, TensorSpec
-from safeload.elements import elements, is_contiguous, spec_bytes
+from safeload.document import Document, Enclosed, TensorSpec
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.inputs import MemorySource
@@ -96,6 +95,7 @@ class Reader:
             whole = False
             self._broken(error, self.prefix, None, error.offset)
         if self.container.name == "safetensors":
+            self.tally.judged += whole  # also one without a tensor
             self._tree()
         self._settle()
         root: object = self.root
@@ -264,6 +264,8 @@ class Reader:
         outer.files = inner.files
         outer.streams += inner.streams
         outer.opcodes += inner.opcodes
+        if inner.omitted_worst is Verdict.DANGEROUS:
+            self._broken(LimitExceeded("too many findings", limit="findings"), view.member, view.stream, offset)
         for finding in inner.findings:
             if finding.verdict is Verdict.DANGEROUS:
                 self.tally.add(
@@ -306,7 +308,7 @@ class Reader:
         before = self.tally.mark()
         document = None if reason else self._inside(source, place)
         if part.skippable and self.tally.nothing_since(before):
-            del self.tally.findings[before[0] :]
+            self.tally.forget(before)
             reason = NO_MODEL_IN_IT
         if reason:
             self.tally.skip(place, reason)
@@ -347,35 +349,10 @@ class Reader:
 
     def _values(self, spec: TensorSpec) -> bytes:
         """The elements of a tensor whose values decide validity. See `Context.values`."""
-        storage = spec.storage
-        # SECURITY: a storage of a file inside this one has its home there; the same key here is another storage.
-        home = None if storage is None else storage.home
-        if storage is None:
-            extent = None
-        elif home is not None:
-            extent = home.storages.get(storage.key)
-        else:
-            extent = self.layout.storages.get(storage.key) or self._early(storage.key)
-        if storage is None or extent is None or extent.size != storage.nbytes:
-            raise ShapeError("the values that decide validity are not in the file", Verdict.UNJUDGED)
-        most = self.tally.limits.validated_bytes if is_contiguous(spec) else self.tally.limits.validated_bytes >> 5
-        self.tally.validated += spec_bytes(spec)
-        if max(spec_bytes(spec), self.tally.validated) > most:
-            raise ShapeError(
-                f"{spec_bytes(spec)} bytes would have to be read to check this tensor; "
-                "raise it with --limit validated_bytes=VALUE", Verdict.UNJUDGED, "limit-reached",
-            )  # fmt: skip
-        try:
-            source = self.source if home is None else home.source
-            data = storage_bytes(source, extent, max(most, self.tally.limits.validated_bytes))
-        except (Malformed, LimitExceeded) as error:
-            raise ShapeError(error.message, Verdict.UNJUDGED) from error
-        big = self.layout.big_endian or (self.known is not None and self.known.big_endian)
-        big = big if home is None else home.big_endian
-        return elements(spec, data, big_endian=big)
-
-    def _early(self, key: str) -> Extent | None:
-        return None if self.known is None else self.known.storages.get(key)
+        known = self.known
+        big = self.layout.big_endian or (known is not None and known.big_endian)
+        early = {} if known is None else known.storages
+        return deciding_values(spec, Home(self.source, self.layout.storages, early, big), self.tally)
 
     def _settle(self) -> None:
         """Run the checks that had to wait for the storages."""

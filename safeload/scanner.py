@@ -15,8 +15,8 @@ from safeload.findings import Finding, Severity, Verdict, worst
 from safeload.inputs import open_source
 from safeload.limits import Limits
 from safeload.machine.pause import pause, resume
-from safeload.policy import Policy
 from safeload.no_model import no_model
+from safeload.policy import Policy
 from safeload.reading import NO_MODEL_IN_IT, read_all
 from safeload.recognition import readings
 from safeload.report import Report
@@ -50,9 +50,7 @@ def scan(f: Any, *, policy: Policy | str | PathLike[str] | None = None, limits: 
         source.close()
 
 
-def report_on(
-    source: Source, *, policy: Policy, limits: Limits, explicit: bool = True, near: Near = nowhere
-) -> Report:
+def report_on(source: Source, *, policy: Policy, limits: Limits, explicit: bool = True, near: Near = nowhere) -> Report:
     """The report of `scan_source`, without the Document."""
     # The Document goes before collection is on again: the first one would walk through all of it and free nothing.
     pause()
@@ -100,7 +98,7 @@ def _scan(source: Source, tally: Tally, explicit: bool, given: tuple[Container, 
 
         shards = shard_set(source, tally)
     document = read_all(source, containers, tally, "") if shards is None else shards.read()
-    if tally.nothing_since((0, 0)):
+    if tally.nothing_since((0, 0, 0)):
         if not explicit:
             return _skipped(source, NO_MODEL_IN_IT)
         tally.want_nothing()

@@ -77,15 +77,22 @@ class Tally:
         if more > 0:
             self.add(Finding(SKIPPED, Verdict.SKIPPED, Severity.INFO, f"skipped: {more} more members, no model"))
 
-    def mark(self) -> tuple[int, int]:
-        """How much was found and judged so far, for `nothing_since`."""
-        return len(self.findings), self.judged
+    def mark(self) -> tuple[int, int, int]:
+        """How much was found, judged and skipped so far, for `nothing_since` and `forget`."""
+        return len(self.findings), self.judged, self._skipped
 
-    def nothing_since(self, mark: tuple[int, int]) -> bool:
-        """Whether all that was found since then is that there is nothing to judge."""
+    def nothing_since(self, mark: tuple[int, int, int]) -> bool:
+        """Whether nothing was judged since then, and nothing found but that.
+
+        SECURITY: what was judged is counted, never concluded from findings: where nothing was, none is no clean file.
+        """
         new = self.findings[mark[0] :]
-        nothing = bool(new) and all(f.rule in (NOTHING, SKIPPED) for f in new)
-        return nothing and self.judged == mark[1] and not self.omitted
+        return self.judged == mark[1] and not self.omitted and all(f.rule in (NOTHING, SKIPPED) for f in new)
+
+    def forget(self, mark: tuple[int, int, int]) -> None:
+        """Take back what was skipped since then: it is told as one."""
+        del self.findings[mark[0] :]
+        self._skipped = mark[2]
 
     def want_nothing(self) -> None:
         """Say that there was nothing to judge, unless a reader has said so."""

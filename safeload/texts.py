@@ -1,7 +1,7 @@
-"""Is a file text, and nothing else to an unpickler? Printable UTF-8 whose reading as a pickle breaks, for certain, at once.
+"""Is a file text, and nothing else to an unpickler? Printable UTF-8 whose reading as a pickle is certain to break.
 
-Reads all of it. Any text can begin like a pickle ("class A:" imports a module "lass A:"): what it would import on the way
-decides. Runs nothing, and judges nothing.
+Reads all of it. Any text can begin like a pickle ("class A:" imports a module "lass A:"): what it would import on the
+way decides. Runs nothing, and judges nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from safeload.containers.interface import Pickle
 from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
-from safeload.machine import Global, Persistent, Program
+from safeload.machine import Global, Mutation, Persistent, Program
 from safeload.policy import Kind, Policy
 from safeload.source import Source
 from safeload.streams import interpret
@@ -29,6 +29,9 @@ _DIGITS = 4300
 _MANY_DIGITS = re.compile(rb"[0-9]{4301}")
 # Two lines of an import; a longer first line names no module that could be there.
 _LONGEST_IMPORT = 4096
+_ENDLESS = 1 << 40
+# Opcodes of a stream that is one literal, and how many of them may follow each other.
+_LITERAL, _LITERALS = 2, 16
 _DOTTED = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 
 
@@ -57,34 +60,57 @@ def is_text(source: Source, limits: Limits, policy: Policy, near: Near) -> bool:
 
 
 def runs_as_pickle(source: Source, limits: Limits, policy: Policy, near: Near) -> bool:
-    """Whether an unpickler that is given the text gets anywhere: to STOP, a call, a state, or a module that may be there.
+    """Whether an unpickler that is given the text gets anywhere: to a value, a call, a state, a module that may be there.
+
+    A literal that happens to end before a full stop is no value yet ("N.B.", "CacheControl==1.0."): who goes on reading
+    must break on what follows it.
 
     SECURITY: an unpickler with another limit or encoding than ours goes on where we would stop: a limit counts as an
     effect, and the encoding is the one that no text breaks.
     """
-    try:
-        interpret(source, Pickle("object", 0, source.size, encoding="latin1"), limits)
-    except LimitExceeded:
-        return True
-    except Malformed as error:
-        return error.partial is None or _acts(error.partial, policy, near) or _imports(source, error, policy, near)
+    # A literal that goes on behind the end breaks off there, whatever a limit says of it.
+    endless = limits._replace(string_bytes=_ENDLESS)
+    start = 0
+    for _ in range(_LITERALS):
+        try:
+            program = interpret(source, Pickle("object", start, source.size, encoding="latin1"), endless)
+        except LimitExceeded:
+            return True
+        except Malformed as error:
+            part = error.partial
+            return part is None or _acts(part, policy, near) or _imports(source, start, error, policy, near)
+        # SECURITY: one literal and STOP, so that there is no memo which a second load() could see.
+        if program.effects or program.opcodes != _LITERAL or start + program.end >= source.size:
+            return True
+        start += program.end
     return True
 
 
 def _acts(program: Program, policy: Policy, near: Near) -> bool:
-    return not all(
-        isinstance(effect, Persistent)
-        or (isinstance(effect, Global) and _fails({effect.raw_module, effect.module}, effect.name, policy, near))
-        for effect in program.effects
-    )
+    for effect in program.effects:
+        if isinstance(effect, Mutation) and _is_refused(effect):
+            return False  # the reading breaks here: nothing behind it is reached
+        failing = isinstance(effect, Global) and _fails({effect.raw_module, effect.module}, effect.name, policy, near)
+        if not (failing or isinstance(effect, Persistent)):
+            return True
+    return False
 
 
-def _imports(source: Source, error: Malformed, policy: Policy, near: Near) -> bool:
+def _is_refused(change: Mutation) -> bool:
+    """Whether every unpickler breaks on it: numbers and texts take no items, and have no `__setstate__` or `__dict__`.
+
+    Only with items, and with a state that is text: without them some unpicklers go on.
+    """
+    stated = change.kind != "build" or type(change.payload) in (str, bytes)
+    return type(change.target) in (int, float, str, bytes, bool) and stated and bool(change.payload)
+
+
+def _imports(source: Source, start: int, error: Malformed, policy: Policy, near: Near) -> bool:
     """Whether the opcode that broke the reading is an INST without its mark, whose module may be there.
 
-    SECURITY: the unpickler that is written in Python imports the class before it misses the mark; the one in C does not.
+    SECURITY: the unpickler in Python imports the class before it misses the mark; the one in C does not.
     """
-    lines = source.peek(error.offset or 0, _LONGEST_IMPORT).split(b"\n", 2)
+    lines = source.peek(start + (error.offset or 0), _LONGEST_IMPORT).split(b"\n", 2)
     if not lines[0].startswith(b"i"):
         return False
     if len(lines[0]) == _LONGEST_IMPORT:

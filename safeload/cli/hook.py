@@ -49,6 +49,7 @@ Exit codes:
 _NOTHING_STAGED = "nothing is staged, so nothing was judged\n"
 _NOTHING_NAMED = "no file was named, so nothing was judged; what a commit would bring: safeload hook scan --staged\n"
 
+_UNREAD = frozenset({"unknown", "hdf5"})
 _TENSORS_ONLY = frozenset({"safetensors", "safetensors-index"})
 
 
@@ -117,7 +118,7 @@ def scan(
     start = time.perf_counter()
     terms = accepted.terms(Policy.find(policy), baseline, (), fail_on)
     patterns = selection(exclude, include)
-    found, _, excluded = judged(files, terms, patterns, staged=staged, limits=Limits.parse(limits))
+    found, excluded = judged(files, terms, patterns, staged=staged, limits=Limits.parse(limits))
     seconds = time.perf_counter() - start
     outcome = Outcome(found.reports, terms.policy.digest, seconds, allow_empty=True, excluded=excluded)
     nothing = _NOTHING_STAGED if staged else _NOTHING_NAMED
@@ -138,7 +139,7 @@ def no_pickle(
     """Refuse each file of a commit that holds a pickle, whatever its name, and say how to convert it."""
     policy = Policy.default()
     patterns = selection(exclude, include)
-    found, _, excluded = judged(files, accepted.Terms(policy), patterns, staged=staged, limits=Limits())
+    found, excluded = judged(files, accepted.Terms(policy), patterns, staged=staged, limits=Limits())
     refused = [report for report in found.reports if holds_pickle(report)]
     unclear = tuple(report for report in found.reports if not holds_pickle(report) and not free_of_pickles(report))
     text = "".join(f"{line}\n" for report in refused for line in refusal(report))
@@ -152,13 +153,13 @@ def no_pickle(
 
 def judged(
     files: tuple[str, ...], terms: accepted.Terms, patterns: Selection | None, *, staged: bool, limits: Limits
-) -> tuple[Applied, dict[str, str], Excluded]:
+) -> tuple[Applied, Excluded]:
     """The judgement of the files of a commit. Raises UsageError where git is needed and there is none."""
     opened = GitFiles(staged=staged)
     try:
         # Without names they are git's, from the top of the repository.
         targets, excluded = named(opened.targets(files), patterns, from_top=not files)
-        return (*judge_all(targets, opened, terms, limits), excluded)
+        return judge_all(targets, opened, terms, limits), excluded
     finally:
         opened.close()
 
@@ -173,10 +174,18 @@ def holds_pickle(report: Report) -> bool:
 
 
 def free_of_pickles(report: Report) -> bool:
-    """Whether it is certain that the file holds none, for one in which none was read: it was read to its end."""
-    if report.verdict in {Verdict.SKIPPED, Verdict.CLEAN}:
+    """Whether it is certain that the file holds none, for one in which none was read.
+
+    What no reader takes is none: an unpickler breaks on it before it imports or calls anything, or the reader of
+    pickles would have taken it. Not so what stands for another file, or is cut off.
+    """
+    from safeload.units import KINDS
+
+    if report.verdict in {Verdict.SKIPPED, Verdict.CLEAN} or any(kind.name == report.container for kind in KINDS):
         return True
-    return report.container in _TENSORS_ONLY and report.verdict is Verdict.UNVETTED
+    if report.container in _TENSORS_ONLY:
+        return report.verdict is Verdict.UNVETTED
+    return report.container in _UNREAD and all(found.rule == "unrecognised-format" for found in report.findings)
 
 
 def refusal(report: Report) -> list[str]:

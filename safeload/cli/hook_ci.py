@@ -99,7 +99,7 @@ def ci(
         patterns = _patterns(rules, exclude, include)
         targets, excluded = select(named, patterns, top_folder())
         outputs.check(files, tuple(target.path for target in targets))
-        found, _ = judge_all(targets, GitFiles(), terms, limits)
+        found = judge_all(targets, GitFiles(), terms, limits)
     empty = _empty(allow_empty, rules)
     code = exit_code(found, terms, given, allow_empty=empty)
     if code == 0 and rules.changes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from safeload.cli import accepted
-from safeload.workers import Settings, scan_here
+from safeload.workers import Settings, scan_here, units_among, units_of
 
 if TYPE_CHECKING:
     from safeload.baselines import Applied
@@ -17,18 +19,27 @@ if TYPE_CHECKING:
 FAIL_ON = ("unvetted", "dangerous")
 
 
-def judge_all(
-    targets: tuple[Target, ...], opened: GitFiles, terms: accepted.Terms, limits: Limits
-) -> tuple[Applied, dict[str, str]]:
-    """The judgement of `targets`, with what is accepted marked, and the kind of each file by its path."""
-    kinds: dict[str, str] = {}
+def judge_all(targets: tuple[Target, ...], opened: GitFiles, terms: accepted.Terms, limits: Limits) -> Applied:
+    """The judgement of `targets` and of the folders that they belong to, with what is accepted marked."""
 
     def judge(target: Target, settings: Settings) -> Report:
-        report, kinds[target.path] = opened.look(target, settings.policy, settings.limits)
-        return report
+        return opened.look(target, settings.policy, settings.limits)
 
-    reports = scan_here(targets, Settings(terms.policy, None, limits), judge)
-    return accepted.applied(reports, terms, opened.sha256), kinds
+    settings = Settings(terms.policy, None, limits)
+    return accepted.applied(
+        chain(scan_here(targets, settings, judge), _units(targets, opened, settings)), terms, opened.sha256
+    )
+
+
+def _units(targets: tuple[Target, ...], opened: GitFiles, settings: Settings) -> Iterator[Report]:
+    """Folders that a loader takes whole: those that were walked, or in the index those that a target lies in."""
+    yield from units_of(targets, settings)
+    names, open_blob = opened.among_units()
+    if names:
+        for report in units_among(names, settings, open_blob):
+            top = "" if report.path in ("", ".") else f"{report.path}/"
+            if any(opened.name(target.path).startswith(top) for target in targets):
+                yield report._replace(path=report.path or ".")
 
 
 def exit_code(found: Applied, terms: accepted.Terms, fail_on: str, *, allow_empty: bool) -> int:

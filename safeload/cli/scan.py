@@ -18,7 +18,6 @@ from safeload.cli.configured import Scanning, current_folder
 from safeload.cli.patterns import pattern_options
 from safeload.cli.progress import progress
 from safeload.findings import Verdict
-from safeload.inputs import open_source
 from safeload.inputs.selecting import selection
 from safeload.inputs.walk import Target, select
 from safeload.limits import Limits
@@ -193,9 +192,7 @@ def judged(
 
         with Workers(settings, jobs=_processors() if jobs == 0 else jobs or 1, timeout=timeout) as workers:
             yield from workers.run(targets)
-    met = [target.path for target in targets if target.root and not target.problem and not target.hidden]
-    if met:
-        yield from units_of(met, dict.fromkeys(target.root for target in targets if target.root), settings, open_source)
+    yield from units_of(targets, settings)
 
 
 def _processors() -> int:

@@ -11,11 +11,12 @@ import re
 from collections.abc import Generator
 from typing import NamedTuple
 
-from safeload.containers.interface import Answer, Layout, Nested, Part, Reading
+from safeload.containers.interface import Answer, Layout, Names, Nested, Part, Reading
 from safeload.containers.nemo_config import LONGEST, artifacts, nemo_config
+from safeload.containers.remarks import nothing_to_scan
 from safeload.containers.sniff import is_tar_header
 from safeload.containers.tar_directory import BLOCK, LINKS, Entry, entries
-from safeload.containers.tar_places import doubts_of, folders_of, leads_to, place_of
+from safeload.containers.tar_places import doubts_of, leads_to, place_of
 from safeload.containers.torch_tar import is_torch_tar
 from safeload.document import Extent
 from safeload.errors import LimitExceeded, Malformed
@@ -59,6 +60,8 @@ class TarArchive:
         for config in names.configs:
             referred |= yield from _config(source, config, limits)
         seen: dict[str, str] = {}
+        judged = 0
+        yield Names(tuple(names.kinds))
         for entry in entries(source.read, source.size, limits.members):
             place = place_of(entry.name)
             earlier = seen.setdefault(place, "")
@@ -76,9 +79,12 @@ class TarArchive:
                         "ask the author what it is for", member=entry.name, offset=entry.header,
                     )  # fmt: skip
                 extent = Extent(entry.offset, entry.size, entry.size)
-                yield Nested(entry.name, extent, skippable=not (names.configs and _WEIGHTS.fullmatch(place)))
+                answer = yield Nested(entry.name, extent, skippable=not (names.configs and _WEIGHTS.fullmatch(place)))
+                judged += answer is None or not answer.skipped
             elif entry.kind != "directory" and not _stands_for_member(entry, place, names, seen):
                 yield _finding("tar-member", f"a {entry.kind} in an archive: it points outside of what was read", entry)
+        if not judged:
+            yield nothing_to_scan(len(names.kinds))
         return Layout()
 
 
@@ -125,15 +131,15 @@ def _of_nemo(place: str, referred: set[str]) -> bool:
 def _stands_for_member(entry: Entry, place: str, names: _Names, seen: dict[str, str]) -> bool:
     """Whether a link only gives a second name to a file of this archive, which is judged under its own.
 
-    SECURITY: by tarfile's rule for links and by that of a file system; where a way holds a ".." or passes a link, the
-    two find different files. What a loader looks for by name has to be a file.
+    SECURITY: by tarfile's rule for links and by that of a file system; where a way passes a link, the two find
+    different files. What a loader looks for by name has to be a file.
     """
     if entry.kind not in LINKS or place.lower() == CONFIG or _WEIGHTS.fullmatch(place):
         return False
-    target = leads_to(entry)
-    if target is None or any(parent in names.links for parent in (target, *folders_of(target))):
+    passed = leads_to(entry)
+    if not passed or any(step in names.links for step in passed):
         return False
-    return (seen if entry.kind == "hard link" else names.kinds).get(target) == "file"
+    return (seen if entry.kind == "hard link" else names.kinds).get(passed[-1]) == "file"
 
 
 def _finding(rule: str, message: str, entry: Entry) -> Finding:

@@ -29,7 +29,7 @@ class Hdf5:
         yield Finding(
             "unrecognised-format", Verdict.UNJUDGED, Severity.LOW,
             "HDF5 (Keras and others): not a pickle format; not judged",
-            "open it with h5py, which runs nothing; Keras models may hold code in Lambda layers, so load with safe_mode",
+            "open it with h5py, which runs nothing; a Keras model may hold code in Lambda layers: use safe_mode",
             offset=at, evidence=SIGNATURE.hex(" "),
         )  # fmt: skip
         return Layout(metadata={"kind": "hdf5"})

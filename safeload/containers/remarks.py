@@ -13,3 +13,12 @@ def trailing_bytes(offset: int, length: int, after: str, member: str = "") -> Fi
         "save the checkpoint again, or cut the file there if you know what appended them",
         member=member, offset=offset,
     )  # fmt: skip
+
+
+def nothing_to_scan(members: int) -> Finding:
+    """An archive of `members` of which none was judged: there is none, or all were proven to be no model."""
+    return Finding(
+        "zip-nothing-to-scan", Verdict.UNJUDGED, Severity.INFO,
+        f"none of the {members} members is a model, a pickle or an archive: nothing was judged",
+        "check that this is the file you meant",
+    )  # fmt: skip

@@ -32,12 +32,16 @@ def _climbs(way: str) -> bool:
     return way.startswith("/") or place_of(way).startswith("../") or place_of(way) == ".."
 
 
-def leads_to(entry: Entry) -> str | None:
-    """The place that a link leads to, None where a way with ".." or a system of its own decides."""
+def leads_to(entry: Entry) -> tuple[str, ...]:
+    """The places that a link leads over, the last of them its target; () where a system of its own decides.
+
+    Each step counts: a folder on the way that is a link leads elsewhere on a disk than by its name.
+    """
     way = _way(entry, entry.target)
-    if leaves(entry.target) or leaves(way) or "\\" in way or ".." in way.split("/") or not entry.target:
-        return None
-    return place_of(way)
+    if leaves(way) or _DRIVE.match(entry.target) or "\\" in way or not entry.target:
+        return ()
+    parts = way.split("/")
+    return tuple(place_of("/".join(parts[: count + 1])) for count in range(len(parts)))
 
 
 def _way(entry: Entry, target: str) -> str:
@@ -50,7 +54,7 @@ def doubts_of(entry: Entry, links: Collection[str]) -> Iterator[Finding]:
     name = next((name for name in (entry.name, *entry.others) if leaves(name)), None)
     if name is not None:
         yield _finding(entry, f"unpacking this member would write outside the folder, to {name[:120]!r}")
-    elif entry.kind in LINKS and (leaves(entry.target) or leaves(_way(entry, entry.target))):
+    elif entry.kind in LINKS and (_DRIVE.match(entry.target) or leaves(_way(entry, entry.target))):
         yield _finding(entry, f"a {entry.kind} that leads outside the folder, to {entry.target[:120]!r}")
     doubts = list(entry.doubts)
     if "\\" in entry.name:

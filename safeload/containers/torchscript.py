@@ -18,7 +18,7 @@ from safeload.document import Extent
 from safeload.limits import Limits
 from safeload.source import Source
 
-_FOLDERS = frozenset({"data", "constants", "tensors", "traced_inputs"})
+_FOLDERS = frozenset({"data", "constants", "tensors", "traced_inputs", "bytecode"})
 # Code members named in the finding.
 _LISTED = 5
 _MAIN = ("data.pkl", "model.json")

@@ -1,8 +1,7 @@
 """Which readers of zips take a file, by the names in its directory. Peeks only, and never raises.
 
-A zip is whatever a loader finds its members in, and several loaders may fit one archive: each gets its reading. Names are
-compared as that loader compares them: torch's reader without regard to case and below the folder of the first entry,
-`zipfile` exactly and from the root.
+Several loaders may fit one archive: each gets its reading. Names are compared as that loader compares them: torch's
+reader without regard to case and below the folder of the first entry, `zipfile` exactly and from the root.
 """
 
 from __future__ import annotations

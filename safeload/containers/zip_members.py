@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+
 from safeload.containers.inflating import inflated_pieces
 from safeload.containers.interface import Answer, Naming, Nested, Part, Pickle
 from safeload.containers.remarks import trailing_bytes

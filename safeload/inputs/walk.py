@@ -15,19 +15,18 @@ Judges nothing and opens no file.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from safeload.findings import Finding, Severity, Verdict
+from safeload.findings import Finding
+from safeload.inputs.refusals import broken_link, outward, special, unreadable
 from safeload.inputs.selecting import Selection, below
 from safeload.report import Excluded
 
 _HUB_REPOSITORY = r"(?s:(?:models|datasets|spaces)--.+)"
-_NAME_THE_TARGET = "name the target on the command line to have it scanned, or scan a folder that holds both"
 
 
 class Target(NamedTuple):
@@ -170,7 +169,7 @@ def _targets(opened: list[_Opened], state: _Walk) -> Iterator[Target]:
         elif stat.S_ISREG(status.st_mode):
             yield Target(path, explicit=True)
         else:
-            yield Target(path, explicit=True, problem=_special(status.st_mode))
+            yield Target(path, explicit=True, problem=special(status.st_mode))
 
 
 def beside(folder: str, names: Collection[str]) -> dict[str, Target]:
@@ -187,7 +186,7 @@ def beside(folder: str, names: Collection[str]) -> dict[str, Target]:
         with os.scandir(top) as listing:
             entries = sorted((entry for entry in listing if entry.name in wanted), key=lambda entry: entry.name)
     except OSError as error:
-        return dict.fromkeys(names, Target(folder, problem=_unreadable(error)))
+        return dict.fromkeys(names, Target(folder, problem=unreadable(error)))
     found = {}
     for entry in entries:
         item = _entry(entry, _Folder(top, real, git=False), state)
@@ -204,8 +203,8 @@ def _look(path: str) -> tuple[os.stat_result | None, Finding | None]:
         return os.stat(path), None
     except (OSError, ValueError) as error:
         if os.path.islink(path):
-            return None, _broken_link(path, error)
-        return None, _unreadable(error)
+            return None, broken_link(path, error)
+        return None, unreadable(error)
 
 
 def _folder(top: str, state: _Walk) -> Iterator[Target]:
@@ -229,7 +228,7 @@ def _entries(folder: _Folder, state: _Walk) -> Iterator[Target | _Folder]:
         with os.scandir(folder.path) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
-        yield Target(folder.path, problem=_unreadable(error))
+        yield Target(folder.path, problem=unreadable(error))
         return
     if re.fullmatch(_HUB_REPOSITORY, os.path.basename(folder.real)):
         # The names people know are those of the snapshots; the blobs behind them are listed as the same files.
@@ -278,10 +277,13 @@ def _entry(entry: os.DirEntry[str], folder: _Folder, state: _Walk) -> Target | _
             return Target(entry.path, skip=_GIT)
         if entry.is_file(follow_symlinks=False):
             return _file(entry.path, os.path.join(folder.real, entry.name), state)
-        return Target(entry.path, problem=_special(entry.stat(follow_symlinks=False).st_mode))
+        return Target(entry.path, problem=special(entry.stat(follow_symlinks=False).st_mode))
     except OSError as error:
-        return Target(entry.path, problem=_unreadable(error))
+        return Target(entry.path, problem=unreadable(error))
 
+
+LINKED_FOLDER = "a link to the folder "
+"""How the reason begins for which a link to a folder is skipped."""
 
 _GIT = "under .git: git's own data, not a checkpoint; name the file to have it judged"
 
@@ -313,7 +315,7 @@ def _link(path: str, state: _Walk) -> Target:
         status = os.stat(path)
         real = os.path.realpath(path, strict=True)
     except (OSError, ValueError) as error:
-        return Target(path, problem=_broken_link(path, error))
+        return Target(path, problem=broken_link(path, error))
     inside = any(_within(real, root) for root in state.roots)
     if stat.S_ISDIR(status.st_mode):
         # SECURITY: a folder below .git, or that the patterns leave out, is not scanned in its own place, so a link to
@@ -321,14 +323,14 @@ def _link(path: str, state: _Walk) -> Target:
         ways = [(os.path.relpath(real, root), root) for root in state.roots if _within(real, root)]
         plain = [(way, root) for way, root in ways if ".git" not in way.split(os.sep)]
         if any(state.scans(way, root) for way, root in plain):
-            return Target(path, skip=f"a link to the folder {real}, which is scanned in its own place")
+            return Target(path, skip=f"{LINKED_FOLDER}{real}, which is scanned in its own place")
         where = "that the patterns leave out" if plain else "into .git" if ways else "outside the scanned folders"
-        return Target(path, problem=_outward(real, "folder", where))
+        return Target(path, problem=outward(real, "folder", where))
     if not stat.S_ISREG(status.st_mode):
-        return Target(path, problem=_special(status.st_mode))
+        return Target(path, problem=special(status.st_mode))
     if inside or _same_hub_repository(path, real):
         return _file(path, real, state)
-    return Target(path, problem=_outward(real, "file", "outside the scanned folders"))
+    return Target(path, problem=outward(real, "file", "outside the scanned folders"))
 
 
 def _same_hub_repository(path: str, real: str) -> bool:
@@ -352,48 +354,3 @@ def _place(folder: str, name: str) -> str:
 def _within(real: str, root: str) -> bool:
     real, root = os.path.normcase(real), os.path.normcase(root)
     return real == root or real.startswith(root if root.endswith(os.sep) else root + os.sep)
-
-
-def _problem(rule: str, message: str, remedy: str, evidence: str = "") -> Finding:
-    return Finding(rule, Verdict.UNJUDGED, Severity.MEDIUM, message, remedy, evidence=evidence)
-
-
-def _outward(real: str, what: str, where: str) -> Finding:
-    return _problem("outward-link", f"a link to a {what} {where}: it was not followed", _NAME_THE_TARGET, real)
-
-
-def _special(mode: int) -> Finding:
-    kinds = (
-        (stat.S_ISFIFO, "a named pipe"),
-        (stat.S_ISSOCK, "a socket"),
-        (stat.S_ISCHR, "a character device"),
-        (stat.S_ISBLK, "a block device"),
-    )
-    kind = next((name for test, name in kinds if test(mode)), "neither a file nor a folder")
-    remedy = "send what it holds through standard input: safeload scan - < FILE"
-    return _problem("not-a-file", f"{kind}: it was not opened", remedy)
-
-
-def _broken_link(path: str, error: Exception) -> Finding:
-    try:
-        towards = os.readlink(path)
-    except (OSError, ValueError):
-        towards = ""
-    if isinstance(error, FileNotFoundError):
-        return _problem(
-            "broken-link", "a link to a file that does not exist", "fetch the missing file or remove the link", towards
-        )
-    # realpath(strict=True) and stat say ELOOP on POSIX; Windows has its own number (1921) for the same.
-    if isinstance(error, OSError) and (error.errno == errno.ELOOP or getattr(error, "winerror", None) == 1921):
-        return _problem("broken-link", "a link that leads back to itself", "remove the link", towards)
-    return _unreadable(error)
-
-
-def _unreadable(error: Exception) -> Finding:
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return _problem("not-found", "there is no file or folder of this name", "check the path")
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    remedy = "allow this user to read it, or run the scan as a user who may"
-    if not isinstance(error, PermissionError):
-        remedy = "check the path and the file system, then scan again"
-    return _problem("unreadable", f"it cannot be read: {reason}", remedy)

@@ -7,14 +7,16 @@ name that was asked for; where a pointer was followed it names both. Prints noth
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
-from safeload.containers.sniff import HEAD, kind_of
 from safeload.errors import InputError, InputNotFound, UsageError
 from safeload.findings import Finding, Severity, Verdict, worst
 from safeload.inputs import MemorySource, open_source
 from safeload.inputs.lfs import LONGEST, LfsObject, Pointer, pointer_of
+from safeload.inputs.near import Beside, among
 from safeload.inputs.walk import Target
 from safeload.integrations.git_attributes import AttributeFiles
 from safeload.integrations.git_checkout import Form, Forms, forms
@@ -24,15 +26,9 @@ from safeload.policy import Policy
 from safeload.report import Report
 from safeload.scanner import report_on
 from safeload.source import Source
+from safeload.texts import Near
 
 _CHUNK = 1 << 20
-
-
-class Seen(NamedTuple):
-    """A report, and the kind that the first bytes of the judged file are of (see `containers.sniff`)."""
-
-    report: Report
-    kind: str
 
 
 class GitFiles:
@@ -80,20 +76,41 @@ class GitFiles:
         self._staged[path] = entry
         return Target(path)
 
-    def look(self, target: Target, policy: Policy, limits: Limits) -> Seen:
+    def look(self, target: Target, policy: Policy, limits: Limits) -> Report:
         """The judgement of one target, a pointer's file in its place. Raises InputError for what cannot be read."""
+        judging = _Judging(target, policy, limits, self._near(target))
         source = self._open(target.path)
         try:
             written = self._written(target.path, source)
             pointer = pointer_of(source.peek(0, LONGEST + 1))
             if pointer is None:
-                kind = kind_of(source.peek(0, HEAD), source.size)
-                seen = Seen(report_on(source, policy=policy, limits=limits, explicit=target.explicit), kind)
+                report = judging.report(source)
         finally:
             source.close()
         if pointer is not None:
-            seen = self._follow(pointer, target, policy, limits)
-        return seen._replace(report=_with_forms(seen.report, written, target, policy, limits))
+            report = self._follow(pointer, judging)
+        return _with_forms(report, written, judging)
+
+    def _near(self, target: Target) -> Near:
+        """Whether a module of a name lies beside the target, or at the top: as the index has it, or the work tree."""
+        if self._index is None:
+            return Beside(os.path.dirname(target.path), target.root)
+        return partial(among, {part for name in self._index for part in name.split("/")})
+
+    def name(self, path: str) -> str:
+        """A target's path as git spells it, where the index is judged."""
+        return self._names.get(path, path)
+
+    def among_units(self) -> tuple[tuple[str, ...], Callable[[str], Source]]:
+        """The files of the index, and how to open one: some may make a folder that a loader takes whole.
+
+        Nothing where the work tree is judged: which of its files belong to the commit is not known.
+        """
+        if self._index is None or self._blobs is None:
+            return (), self._open
+        index, blobs = self._index, self._blobs
+        names = tuple(name for name, entry in index.items() if entry.mode in FILE_MODES and not entry.stage)
+        return names, lambda name: blobs.open(index[name].oid, name)
 
     def _written(self, path: str, source: Source) -> Forms:
         """What else a checkout may write for a staged file, by every answer about its attributes."""
@@ -112,21 +129,20 @@ class GitFiles:
     def _open(self, path: str) -> Source:
         return open_source(path) if self._blobs is None else self._blobs.open(self._staged[path].oid, path)
 
-    def _follow(self, pointer: Pointer, target: Target, policy: Policy, limits: Limits) -> Seen:
+    def _follow(self, pointer: Pointer, judging: _Judging) -> Report:
         """The judgement of the file that a pointer stands for, when this clone has it."""
         try:
             if self._repository is None:
                 self._repository = Repository()
             stored = LfsObject(self._repository.common, pointer)
         except UsageError as error:
-            return _not_fetched(pointer, target, policy, str(error))
+            return _not_fetched(pointer, judging, str(error))
         except InputNotFound:
-            return _not_fetched(pointer, target, policy, "its file is not in this clone")
+            return _not_fetched(pointer, judging, "its file is not in this clone")
         except InputError as error:
-            return _not_fetched(pointer, target, policy, f"the file in its place {error.strerror}")
+            return _not_fetched(pointer, judging, f"the file in its place {error.strerror}")
         try:
-            kind = kind_of(stored.peek(0, HEAD), stored.size)
-            report = report_on(stored, policy=policy, limits=limits, explicit=target.explicit)
+            report = judging.report(stored)
         finally:
             stored.close()
         remark = Finding(
@@ -134,7 +150,7 @@ class GitFiles:
             f"a Git LFS pointer; judged is the file it stands for, {pointer.size} bytes of this sha256",
             evidence="/".join((".git", *pointer.place())),
         )  # fmt: skip
-        return Seen(report._replace(path=target.path, findings=(*report.findings, remark)), kind)
+        return report._replace(path=judging.target.path, findings=(*report.findings, remark))
 
     def sha256(self, path: str) -> str | None:
         """The sha256 of a whole file that was judged here, a pointer's file in its place; None when it is gone."""
@@ -161,15 +177,27 @@ class GitFiles:
             self._blobs.close()
 
 
-def _with_forms(report: Report, written: Forms, target: Target, policy: Policy, limits: Limits) -> Report:
+class _Judging(NamedTuple):
+    """How one target is judged, in whatever form."""
+
+    target: Target
+    policy: Policy
+    limits: Limits
+    near: Near
+
+    def report(self, source: Source) -> Report:
+        return report_on(source, policy=self.policy, limits=self.limits, explicit=self.target.explicit, near=self.near)
+
+
+def _with_forms(report: Report, written: Forms, judging: _Judging) -> Report:
     """The report of a blob with those of the forms that a checkout may write: the worst verdict counts."""
     reports = [report]
+    target, policy = judging.target, judging.policy
     for form in written.others:
         data = form.data or b""
         if pointer_of(data[: LONGEST + 1]) is not None:
             continue  # git-lfs takes it for the pointer that was followed
-        source = MemorySource(data, target.path)
-        seen = report_on(source, policy=policy, limits=limits, explicit=target.explicit)
+        seen = judging.report(MemorySource(data, target.path))
         reports.append(seen._replace(findings=tuple(_as_written(found, form) for found in seen.findings)))
     for why in written.unknown:
         message = f"what a checkout writes for it is not known: {why}"
@@ -198,15 +226,16 @@ def _as_written(found: Finding, form: Form) -> Finding:
     return found._replace(message=f"{found.message} (as a checkout writes it: {form.how})")
 
 
-def _not_fetched(pointer: Pointer, target: Target, policy: Policy, why: str) -> Seen:
+def _not_fetched(pointer: Pointer, judging: _Judging, why: str) -> Report:
     from safeload.reports import escape
 
+    target, digest = judging.target, judging.policy.digest
     finding = Finding(
         "lfs-pointer", Verdict.UNJUDGED, Severity.MEDIUM, f"LFS pointer, not fetched: {why}",
         f"fetch the file: git lfs fetch --include {escape.argument(target.path)}",
         evidence=f"sha256:{pointer.oid}, {pointer.size} bytes",
     )  # fmt: skip
-    return Seen(Report(target.path, Verdict.UNJUDGED, findings=(finding,), policy_digest=policy.digest), "lfs-pointer")
+    return Report(target.path, Verdict.UNJUDGED, findings=(finding,), policy_digest=digest)
 
 
 def _unjudged(rule: str, message: str, remedy: str) -> Finding:

@@ -153,8 +153,9 @@ class Policy:
     def knows_package(self, top: str) -> bool:
         """Whether `top`, a top-level module, is Python's own or one that any rule speaks of."""
         if self._packages is None:
-            every = (*self.rules.vetted, *self.rules.dangerous, *self.rules.known)
-            self._packages = STANDARD.union(m.partition(".")[0] for rule in every for m in rule.modules)
+            groups = (self.rules.vetted, self.rules.dangerous, self.rules.known)
+            named = {place[0].partition(".")[0] for group in groups for rule in group for place in places(rule)}
+            self._packages = STANDARD | named
         return top in self._packages
 
     @classmethod

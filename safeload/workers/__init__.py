@@ -7,6 +7,6 @@ wire format, and what does not read as one is a crash. Judges nothing itself.
 
 from __future__ import annotations
 
-from safeload.workers.attempt import Settings, judge, scan_here, units_of
+from safeload.workers.attempt import Settings, judge, scan_here, units_among, units_of
 
-__all__ = ["Settings", "judge", "scan_here", "units_of"]
+__all__ = ["Settings", "judge", "scan_here", "units_among", "units_of"]

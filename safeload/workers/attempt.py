@@ -40,9 +40,7 @@ def judge(target: Target, settings: Settings) -> Report:
     source = open_source(standard_input(), name="-") if target.path == "-" else open_source(target.path)
     try:
         near = Beside(os.path.dirname(target.path), target.root)
-        return report_on(
-            source, policy=settings.policy, limits=settings.limits, explicit=target.explicit, near=near
-        )
+        return report_on(source, policy=settings.policy, limits=settings.limits, explicit=target.explicit, near=near)
     finally:
         source.close()
 
@@ -87,18 +85,30 @@ def scan_here(targets: Iterable[Target], settings: Settings, judge: Judge = judg
         yield settled(target, settings) or attempt(target, settings, judge)
 
 
-def units_of(
-    files: Iterable[str], roots: Iterable[str], settings: Settings, opened: Callable[[str], Source]
-) -> Iterator[Report]:
-    """The reports of the folders among `files` that a loader takes whole (see `safeload.units`), judged here.
+def units_of(targets: Iterable[Target], settings: Settings) -> Iterator[Report]:
+    """The reports of the folders that a walk met and that a loader takes whole (see `safeload.units`), judged here."""
+    from safeload.inputs import open_source
+    from safeload.inputs.links import folder_links
 
-    `roots` are the folders that were named; without any, every folder on the way to a file counts.
-    """
+    met = [target for target in targets if target.root and not target.problem and not target.hidden]
+    roots = tuple(dict.fromkeys(target.root for target in met))
+    files = [target.path for target in met]
+    yield from units_among(files, settings, open_source, roots=roots, links=folder_links(met))
+
+
+def units_among(
+    files: Iterable[str],
+    settings: Settings,
+    opened: Callable[[str], Source],
+    *,
+    roots: tuple[str, ...] = (),
+    links: Iterable[tuple[str, str]] = (),
+) -> Iterator[Report]:
+    """As `units_of`, of files that `opened` opens; without `roots` every folder on the way to a file counts."""
     from safeload.units import unit_reports
 
-    tops = tuple(roots)
     try:
-        yield from unit_reports(files, settings.policy, settings.limits, opened=opened, roots=tops)
+        yield from unit_reports(files, settings.policy, settings.limits, opened=opened, roots=roots, links=links)
     except (MemoryError, Exception) as error:
         finding = unjudged(
             "internal-error",
@@ -106,7 +116,7 @@ def units_of(
             "do not load them; this is a bug of safeload: please report it",
             evidence=f"{type(error).__name__}: {error}"[:500],
         )
-        yield refused(Target(tops[0] if tops else os.curdir), finding, settings)
+        yield refused(Target(roots[0] if roots else os.curdir), finding, settings)
 
 
 def standard_input() -> IO[bytes]:

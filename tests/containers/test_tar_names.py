@@ -65,14 +65,19 @@ def test_a_name_that_leaves_the_folder_is_dangerous(name):
         (b"2", b"l", b"/etc/passwd", ("unsafe-member-name", "dangerous")),
         (b"2", b"d/l", b"../../a", ("unsafe-member-name", "dangerous")),
         (b"1", b"d/l", b"../a", ("unsafe-member-name", "dangerous")),
-        (b"2", b"d/l", b"../a", ("tar-member", "unjudged")),
+        (b"2", b"d/l", b"s/../../a", ("tar-member", "unjudged")),
         (b"2", b"l", b"absent", ("tar-member", "unjudged")),
         (b"1", b"model_config.yaml", b"a", ("tar-member", "unjudged")),
     ],
 )
 def test_links(kind, name, target, rule):
-    data = member(b"a") + header(name, kind, linkname=target) + END
+    data = member(b"a") + header(b"d/s", b"2", linkname=b"..") + header(name, kind, linkname=target) + END
     assert rule in [found[:2] for found in told(data)]
+
+
+def test_a_link_that_leads_up_and_down_inside_is_that_file():
+    data = member(b"x/a") + header(b"d/l", b"2", linkname=b"../x/a") + END
+    assert told(data) == []
 
 
 def test_a_link_to_a_file_of_the_archive_is_that_file():

@@ -1,6 +1,5 @@
 """What the zip readers make of good and of hostile archives."""
 
-import base64
 import io
 import json
 import os
@@ -285,7 +284,9 @@ def test_stable_baselines_archive():
 
 def test_model_archive_code():
     manifest = json.dumps({"model": {"modelName": "m", "handler": "handler.py", "serializedFile": "m.pt"}}).encode()
-    data = other((b"MAR-INF/MANIFEST.json", manifest), (b"handler.py", b"class H:\n    pass\n"), (b"m.pt", GOOD.build()))
+    data = other(
+        (b"MAR-INF/MANIFEST.json", manifest), (b"handler.py", b"class H:\n    pass\n"), (b"m.pt", GOOD.build())
+    )
     name, findings, _, nested, _ = read(data)
     assert name == "mar"
     assert findings.items() >= {("mar-code", "unvetted"), ("zip-python-code", "unvetted"), ("mar-handler", "unvetted")}

@@ -270,17 +270,11 @@ def disagreements(ours: Ours, theirs: Seen, zipped: Seen) -> list[str]:
     if theirs.members is not None and ours.members is not None:
         folder = next(iter(ours.members), "").partition("/")[0] + "/"
         mine = {name.removeprefix(folder): data for name, data in ours.members.items()}
-        found += [
-            f"torch reads {name!r} otherwise"
-            for name, data in theirs.members.items()
-            if mine.get(name) != data
-        ]
+        found += [f"torch reads {name!r} otherwise" for name, data in theirs.members.items() if mine.get(name) != data]
     if zipped.members is not None:
         mine = dict(ours.members or {})
         found += [
-            f"zipfile reads {name!r} otherwise"
-            for name, data in zipped.members.items()
-            if mine.get(name) != data
+            f"zipfile reads {name!r} otherwise" for name, data in zipped.members.items() if mine.get(name) != data
         ]
     found += [
         f"torch finds storage {key} at {place}, not at {ours.places[key]}"

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from safeload.containers.archive_zip import ZipArchive
+
 import safeload
 from safeload.containers import Container, recognise
 from safeload.containers.archive_tar import TarArchive
-from safeload.containers.archive_zip import ZipArchive
 from safeload.containers.npy import Npy
 from safeload.containers.npz import Npz
 from safeload.containers.safetensors_file import Safetensors

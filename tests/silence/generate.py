@@ -28,6 +28,8 @@ ODD = {
     *(("torch-zip", f"{way}-archive/{name}") for way in ("upper", "both") for name in ("DATA.PKL", "Data.pkl")),
     *(("tar", f"leaves-{name}") for name in ("../OUT.pkl", "/tmp/safeload-silence/OUT.pkl")),
     ("torch-zip", "twice"),
+    ("png-is-tar", "whole"),
+    ("jpeg-is-tar", "whole"),
 }
 """The trick itself is dangerous, whatever the payload: no benign twin."""
 

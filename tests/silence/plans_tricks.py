@@ -46,11 +46,8 @@ def zips() -> Iterator[Plan]:
         yield single("zip", f"method-{name}", "zip-member", "m.zip", made, "a.md")
     good = record("good.pt", kinds.checkpoint())
     places: dict[str, Callable[[bytes], bytes]] = {
-        "comment": lambda data: by_hand([good], tail=data),
         "gap": lambda data: by_hand([good], gap=data),
         "before": lambda data: by_hand([good], head=data),
-        "extra": lambda data: by_hand([good, record("a", b"a", extra=b"FB" + len(data).to_bytes(2, "little") + data)]),
-        "entry-comment": lambda data: by_hand([good, record("a", b"a", comment=data)]),
     }
     for name, make in places.items():
         pair = PLAIN.map(make)

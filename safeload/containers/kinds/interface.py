@@ -1,7 +1,7 @@
 """What the table of an archive kind is: which members its loader knows, and how each is read.
 
-One file for each kind lists its rows, as the vetted table lists callables. The first row whose pattern is the whole of a
-member's name decides. A member that no row names is judged as a file, and is a finding where the loader of the kind
+One file for each kind lists its rows, as the vetted table lists callables. The first row whose pattern is the whole of
+a member's name decides. A member that no row names is judged as a file, and is a finding where the loader of the kind
 would never look at it. Data only: `archive.py` reads the members.
 """
 

@@ -15,6 +15,9 @@ KIND = Kind(
     floor=("mar-code", "a TorchServe archive: serving it imports the handler in it and may install what it asks for"),
     rows=(
         Row(r"(?i:mar-inf/manifest\.json)", AsContent(torchserve_manifest)),
-        Row(r"(?i:.*\.py)", AsCode("zip-python-code", "the member is Python code: TorchServe can import it when serving")),
+        Row(
+            r"(?i:.*\.py)",
+            AsCode("zip-python-code", "the member is Python code: TorchServe can import it when serving"),
+        ),
     ),
 )

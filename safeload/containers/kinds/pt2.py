@@ -1,8 +1,8 @@
 """torch.export's archive (.pt2), with AOTInductor's package in it: graphs as JSON, weights, and compiled code.
 
-Layout: torch/export/pt2_archive/constants.py and _package.py of torch 2.13; the old one is that of torch 2.5 to 2.8, which
-torch still falls back to. Expressions in the JSON are evaluated when the archive is loaded; compile flags reach a shell;
-libraries are loaded into the process. Single records are found without regard to case.
+Layout: torch/export/pt2_archive/constants.py and _package.py of torch 2.13; the old one is that of torch 2.5 to 2.8,
+which torch still falls back to. Expressions in the JSON are evaluated when the archive is loaded; compile flags reach a
+shell; libraries are loaded into the process. Single records are found without regard to case.
 """
 
 from __future__ import annotations

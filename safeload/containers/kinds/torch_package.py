@@ -1,7 +1,7 @@
 """What `torch.package` writes: a zip with Python source in it, which runs as soon as the package is used.
 
-Layout: torch/package/package_exporter.py and package_importer.py of torch 2.13. Its reader finds names without regard to
-case. Any resource may be unpickled (`load_pickle`), whatever it is called.
+Layout: torch/package/package_exporter.py and package_importer.py of torch 2.13. Its reader finds names without regard
+to case. Any resource may be unpickled (`load_pickle`), whatever it is called.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ KIND = Kind(
         Row(r"\.data/serialization_id", AsRecord(rb"[\x20-\x7e]*")),
         Row(r"byteorder", AsRecord(rb"little|big")),
         Row(r"\.storage_alignment", AsRecord(rb"[1-9]\d{0,8}")),
-        Row(r".*\.py", AsCode("zip-python-code", "the member is Python code: torch.package imports it when it is used")),
+        Row(
+            r".*\.py", AsCode("zip-python-code", "the member is Python code: torch.package imports it when it is used")
+        ),
         Row(r".*\.pkl", AsPickle("resource", Naming.STORAGES)),
         Row(r"(?!\.data/).*", AsFile()),
     ),
