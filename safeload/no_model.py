@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from safeload.containers import Container
 from safeload.containers.sniff import HEAD, kind_of
-from safeload.containers.whole import whole
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.recognition import may_do
@@ -31,6 +30,8 @@ def no_model(source: Source, containers: tuple[Container, ...], limits: Limits, 
     kind = kind_of(source.peek(0, HEAD), source.size)
     if kind in _TOLD:
         return ""
+    from safeload.containers.whole import whole
+
     found = whole(source, limits)
     if found is not None:
         return "" if may_do(source, limits) else f"{found.what}, no model"

@@ -6,7 +6,7 @@ Knows no format, no opcode and no name, and computes no verdict.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 from safeload.cell import UNSET
@@ -78,7 +78,7 @@ class Reader:
         self.tally = tally
         self.prefix = prefix
         self.known: Storages | None = None
-        self.names: Sequence[str] = ()
+        self.names = Names(())
         self.root: object = UNSET
         self.others: list[tuple[str, object]] = []
         self.tensors: dict[object, object] = {}
@@ -98,6 +98,7 @@ class Reader:
             self.tally.judged += whole  # also one without a tensor
             self._tree()
         self._settle()
+        self._units()
         root: object = self.root
         if self.layout.root == "dict" or (root is UNSET and self.tensors):
             root = self._pairs() if self.layout.root == "dict" else next(iter(self.tensors.values()))
@@ -134,7 +135,7 @@ class Reader:
             elif isinstance(part, Storages):
                 self.known = part
             elif isinstance(part, Names):
-                self.names = part.names
+                self.names = part
             else:
                 self.tally.judged += 1
                 self.tensors[part.name] = declared(part)
@@ -297,11 +298,7 @@ class Reader:
 
     def _nested(self, part: Nested) -> Answer:
         place = _join(self.prefix, part.member)
-        name = f"{self.source.name}!{part.member}"
-        if part.data is not None:
-            source: Source = MemorySource(part.data, name)
-        else:
-            source = PartSource(self.source, part.extent.offset, part.extent.length, name)
+        source = self._source(part)
         if part.raw and not does_anything(source, self.tally.limits):
             return Answer(source.size)
         reason = self._no_model(source, place) if part.skippable else ""
@@ -321,6 +318,27 @@ class Reader:
             self.others.append((place, value))
         return Answer(source.size if document is not None else None, None, value)
 
+    def _source(self, part: Nested) -> Source:
+        name = f"{self.source.name}!{part.member}"
+        if part.data is not None:
+            return MemorySource(part.data, name)
+        return PartSource(self.source, part.extent.offset, part.extent.length, name)
+
+    def _units(self) -> None:
+        """Folders among the members that a loader takes whole, once the archive is unpacked."""
+        member = self.names.member
+        if member is None:
+            return
+        from safeload.units import unit_reports
+
+        limits = self.tally.limits
+        for report in unit_reports(
+            self.names.names, self.tally.policy, limits, opened=lambda name: self._source(member(name))
+        ):
+            for finding in report.findings:
+                inner = "/".join(filter(None, (report.path, finding.member)))
+                self.tally.add(finding._replace(member=_join(self.prefix, inner)))
+
     def _no_model(self, source: Source, place: str) -> str:
         """Why a member met in an archive is no model, "" when it is to be judged."""
         tally = self.tally
@@ -332,7 +350,7 @@ class Reader:
 
     def _near(self, name: str) -> bool:
         """Whether a module of this name lies beside the input, or anywhere among the members."""
-        parts = (part for member in self.names for part in member.replace("\\", "/").split("/"))
+        parts = (part for member in self.names.names for part in member.replace("\\", "/").split("/"))
         return self.tally.near(name) or among(parts, name)
 
     def _named(self, part: Named) -> None:

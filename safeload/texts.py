@@ -24,9 +24,6 @@ Near = Callable[[str], bool]
 _PIECE = 1 << 20
 # What no text holds. A tab, line ends, a form feed and the escape of terminals are text.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
-# One more than Python converts unless it is told otherwise: then it goes on where the machine breaks off.
-_DIGITS = 4300
-_MANY_DIGITS = re.compile(rb"[0-9]{4301}")
 # Two lines of an import; a longer first line names no module that could be there.
 _LONGEST_IMPORT = 4096
 _ENDLESS = 1 << 40
@@ -43,13 +40,9 @@ def is_text(source: Source, limits: Limits, policy: Policy, near: Near) -> bool:
     if runs_as_pickle(source, limits, policy, near):
         return False
     decoder = codecs.getincrementaldecoder("utf-8")()
-    digits = b""
     for at in range(0, source.size, _PIECE):
         length = min(_PIECE, source.size - at)
         piece = source.pass_over(at, length)
-        digits = digits[-_DIGITS:] + piece
-        if _MANY_DIGITS.search(digits):
-            return False
         try:
             text = decoder.decode(piece, final=at + length == source.size)
         except UnicodeDecodeError:
@@ -60,7 +53,7 @@ def is_text(source: Source, limits: Limits, policy: Policy, near: Near) -> bool:
 
 
 def runs_as_pickle(source: Source, limits: Limits, policy: Policy, near: Near) -> bool:
-    """Whether an unpickler that is given the text gets anywhere: to a value, a call, a state, a module that may be there.
+    """Whether an unpickler gets anywhere with the text: to a value, a call, a state, or a module that may be there.
 
     A literal that happens to end before a full stop is no value yet ("N.B.", "CacheControl==1.0."): who goes on reading
     must break on what follows it.
@@ -84,6 +77,22 @@ def runs_as_pickle(source: Source, limits: Limits, policy: Policy, near: Near) -
             return True
         start += program.end
     return True
+
+
+def breaks_at_import(source: Source, limits: Limits, policy: Policy, near: Near) -> bool:
+    """Whether an unpickler that is given `source` breaks on its first import: nothing behind that is reached."""
+    try:
+        program = interpret(source, Pickle("object", 0, source.size, encoding="latin1"), limits)
+    except (LimitExceeded, Malformed) as error:
+        if error.partial is None:
+            return False
+        program = error.partial
+    for effect in program.effects:
+        if isinstance(effect, Global):
+            return _fails({effect.raw_module, effect.module}, effect.name, policy, near)
+        if not isinstance(effect, Persistent):
+            return False
+    return False
 
 
 def _acts(program: Program, policy: Policy, near: Near) -> bool:

@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("inputs", "containers", "machine", "reports", "baselines", "configuration"),
     ("policy",),
     ("vetted",),
-    ("checks", "tree", "modules"),
+    ("checks", "tree", "modules", "units"),
     (
         "deciding_values",
         "declared",
@@ -51,7 +51,6 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "texts",
         "treed",
     ),
-    ("units",),
     ("attesting",),
     ("loading", "converting", "explaining", "inspecting"),
     ("saving", "restricted", "integrations", "fleet", "workers", "detailing"),

@@ -61,6 +61,10 @@ JUDGED = {
     "a plain value behind a mark": b"(I1\nI2\nt.",
     "STOP behind an import that fails": b"cno such module\nname\n.",
     "too many digits": b"I" + b"9" * 4400 + b"\ncos\nsystem\n",
+    "a number with many underscores": b"I" + b"1_" * 2200 + b"1\ncos\nsystem\n",
+    "a number behind many blanks": b"L" + b" " * 4400 + b"1L\ncos\nsystem\n",
+    "a place in the memo behind many blanks": b"Np" + b" " * 4400 + b"1\ncos\nsystem\n",
+    "many hexadecimal digits": b"I0x" + b"abcde" * 900 + b"\ncos\nsystem\n",
 }
 
 NO_TEXT = {

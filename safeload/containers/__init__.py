@@ -20,6 +20,7 @@ from safeload.containers.torch_tar import TorchTar
 from safeload.containers.torch_zip import TorchZip
 from safeload.containers.torchscript import TorchScript
 from safeload.containers.unrecognised import Unrecognised
+from safeload.containers.yaml_file import YamlFile
 from safeload.containers.zip_flavour import FLAVOURS, flavours
 from safeload.containers.zip_sequence import ZipSequence
 from safeload.source import Source
@@ -40,6 +41,7 @@ CONTAINERS: tuple[Container, ...] = (
     Hdf5(),
     Compressed(),
     JsonFile(),
+    YamlFile(),
     BarePickle(),
 )
 """Every reader, the more particular first; `Unrecognised` stands behind them all."""

@@ -39,9 +39,14 @@ class _Names(NamedTuple):
     """A first look at the whole: the kind of what lies at each place, NeMo's configurations, and whether weights do."""
 
     kinds: dict[str, str]
+    files: dict[str, Extent]
     links: frozenset[str]
     configs: tuple[Entry, ...]
     weights: bool
+
+    def member(self, place: str) -> Nested:
+        """The file at a place, as it is unpacked there."""
+        return Nested(place, self.files[place])
 
 
 class TarArchive:
@@ -61,7 +66,7 @@ class TarArchive:
             referred |= yield from _config(source, config, limits)
         seen: dict[str, str] = {}
         judged = 0
-        yield Names(tuple(names.kinds))
+        yield Names(tuple(names.files), names.member)
         for entry in entries(source.read, source.size, limits.members):
             place = place_of(entry.name)
             earlier = seen.setdefault(place, "")
@@ -91,12 +96,15 @@ class TarArchive:
 def _names(source: Source, limits: Limits) -> _Names:
     """What is there, as far as the tar can be read; the reading itself tells where it breaks."""
     kinds: dict[str, str] = {}
+    held: dict[str, Extent] = {}
     configs: list[Entry] = []
     weights = False
     try:
         for entry in entries(source.read, source.size, limits.members):
             place = place_of(entry.name)
             kinds[place] = entry.kind
+            if entry.kind == "file":
+                held[place] = Extent(entry.offset, entry.size, entry.size)
             weights = weights or bool(_WEIGHTS.fullmatch(place))
             # A restore on a file system without case finds it under any spelling.
             if entry.kind == "file" and place.lower() == CONFIG:
@@ -104,7 +112,7 @@ def _names(source: Source, limits: Limits) -> _Names:
     except (Malformed, LimitExceeded):
         pass
     links = frozenset(place for place, kind in kinds.items() if kind in LINKS)
-    return _Names(kinds, links, tuple(configs), weights)
+    return _Names(kinds, held, links, tuple(configs), weights)
 
 
 def _config(source: Source, entry: Entry, limits: Limits) -> Generator[Part, Answer | None, frozenset[str]]:

@@ -86,10 +86,12 @@ class Nested(NamedTuple):
 class Names(NamedTuple):
     """The names of all members, yielded before them by an archive that is unpacked as a folder.
 
-    A text among them that reads as an import may find its module there. The answer to it is None.
+    A text among them that reads as an import may find its module there. `member` gives one of them, for loaders that
+    take such a folder whole; None where no loader of the format unpacks it. The answer to it is None.
     """
 
     names: Sequence[str]
+    member: Callable[[str], Nested] | None = None
 
 
 class Named(NamedTuple):

@@ -6,7 +6,6 @@ the most lenient reader would find in it counts.
 
 from __future__ import annotations
 
-from safeload.containers.embedded_json import EmbeddedPickle, may_hold_pickles, pickles_in_json
 from safeload.containers.interface import Layout, Nested, Reading
 from safeload.document import Extent
 from safeload.errors import LimitExceeded, Malformed
@@ -31,6 +30,8 @@ class JsonFile:
         limits = Limits()
         if source.size > limits.json_bytes:
             return True  # the reader says that it is too large
+        from safeload.containers.embedded_json import may_hold_pickles, pickles_in_json
+
         data = source.peek(0, source.size)
         if not may_hold_pickles(data):
             return False
@@ -43,6 +44,8 @@ class JsonFile:
 
     def read(self, source: Source, limits: Limits) -> Reading:
         """See `Container.read`."""
+        from safeload.containers.embedded_json import EmbeddedPickle, pickles_in_json
+
         if source.size > limits.json_bytes:
             raise LimitExceeded(f"a JSON text of {source.size} bytes", limit="json_bytes")
         for found in pickles_in_json(source.read(0, source.size), "", limits):

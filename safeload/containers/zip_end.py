@@ -21,7 +21,8 @@ END, LOCATOR, RECORD, CENTRAL, LOCAL = b"PK\5\6", b"PK\6\7", b"PK\6\6", b"PK\1\2
 _END = struct.Struct("<4sHHHHIIH")
 _LOCATOR = struct.Struct("<4sIQI")
 _RECORD = struct.Struct("<4sQHHIIQQQQ")
-_WINDOW = _END.size + 0xFFFF
+# SECURITY: the longest comment, and one block more: miniz looks for the end 4 KB at a time, and gives up after a block.
+_WINDOW = _END.size + 0xFFFF + 4096
 
 
 class End(NamedTuple):

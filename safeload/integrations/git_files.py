@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
+from safeload.containers import recognise
 from safeload.errors import InputError, InputNotFound, UsageError
 from safeload.findings import Finding, Severity, Verdict, worst
 from safeload.inputs import MemorySource, open_source
@@ -26,7 +27,7 @@ from safeload.policy import Policy
 from safeload.report import Report
 from safeload.scanner import report_on
 from safeload.source import Source
-from safeload.texts import Near
+from safeload.texts import Near, breaks_at_import
 
 _CHUNK = 1 << 20
 
@@ -185,6 +186,13 @@ class _Judging(NamedTuple):
     limits: Limits
     near: Near
 
+    def is_spoiled(self, data: bytes) -> bool:
+        """Whether a form is a pickle that breaks on its first import, and nothing else."""
+        source = MemorySource(data, self.target.path)
+        return all(container.name == "pickle" for container in recognise(source)) and breaks_at_import(
+            source, self.limits, self.policy, self.near
+        )
+
     def report(self, source: Source) -> Report:
         return report_on(source, policy=self.policy, limits=self.limits, explicit=self.target.explicit, near=self.near)
 
@@ -197,6 +205,8 @@ def _with_forms(report: Report, written: Forms, judging: _Judging) -> Report:
         data = form.data or b""
         if pointer_of(data[: LONGEST + 1]) is not None:
             continue  # git-lfs takes it for the pointer that was followed
+        if judging.is_spoiled(data):
+            continue  # a pickle in lines, whose imports end in "\r" now: it breaks before it does anything
         seen = judging.report(MemorySource(data, target.path))
         reports.append(seen._replace(findings=tuple(_as_written(found, form) for found in seen.findings)))
     for why in written.unknown:

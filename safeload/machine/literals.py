@@ -33,14 +33,13 @@ _ESCAPES: Final = {
 }
 # CPython refuses longer text unless told otherwise, and the conversion takes quadratic time.
 _DIGITS: Final = 4300
+_SPELLED: Final = re.compile(rb"\s*+[+-]?+(?:0[xX][0-9A-Fa-f_]++|(?:0[bBoO])?+[0-9_]++)\s*+")
 
 
 def _number(text: bytes, offset: int) -> int:
     """The integer that a non-canonical `text` most likely stands for."""
     # C stops at a zero byte, Python refuses it (126996).
     text = text.partition(b"\0")[0]
-    if len(text) > _DIGITS + 1:
-        raise Malformed(f"a text integer has more than {_DIGITS} digits", offset=offset)
     for base in (10, 0):
         try:
             if base == 10 and re.fullmatch(_OCTAL, text):
@@ -53,20 +52,22 @@ def _number(text: bytes, offset: int) -> int:
 
 def integer(state: State, text: bytes, offset: int) -> int:
     """The integer spelled by `text`, noting every spelling but pickle's own."""
-    if len(text) > state.integer_limit:
-        raise state.limit("integer_bytes", f"a text integer of {len(text)} bytes", offset)
     if not text:
         raise Malformed("a number is missing", offset=offset)
+    if len(text) > _DIGITS + 1:
+        # SECURITY: a limit, for another reader converts it and goes on: blanks and underscores are no digits to it, and
+        # how many digits are too many is a setting. What no reader converts is no limit, but the end.
+        if _SPELLED.fullmatch(text.partition(b"\0")[0]):
+            raise state.limit("integer_bytes", f"a text integer of {len(text)} bytes", offset)
+        raise Malformed(f"{text[:40]!r} is not an integer", offset=offset)
     if _INTEGER.fullmatch(text) is None:
         # 126992 (base 0 or 10), 126996 (zero bytes), 135241, 144410: sign, spaces, underscores, leading zeros
         state.note(f"{text[:40]!r} is not how pickle writes an integer", offset)
         return _number(text, offset)
-    if len(text) > _DIGITS:
-        raise Malformed(f"a text integer has more than {_DIGITS} digits", offset=offset)
     try:
         return int(text)
-    except ValueError as error:  # a process may have lowered its limit of digits
-        raise Malformed(str(error), offset=offset) from None
+    except ValueError as error:  # more digits than this process allows
+        raise state.limit("integer_bytes", str(error), offset) from None
 
 
 def load_int(state: State, offset: int) -> None:

@@ -10,7 +10,8 @@ from safeload.policy import Policy
 from safeload.policy.rules import VettedRule
 from safeload.policy.standard_modules import STANDARD
 
-_FOUNDATIONS = frozenset({"torch", "numpy"}) | STANDARD - {"test"}
+_BASIC = frozenset({"torch", "numpy"})
+_FOUNDATIONS = _BASIC | STANDARD - {"test"}
 # Projects name a folder of their own "test"; no pickle names anything of CPython's.
 
 
@@ -31,9 +32,18 @@ def importable(name: str) -> str | None:
 
 
 def shadows(
-    names: Iterable[str], policy: Policy, *, below: str = "", module_of: Callable[[str], str | None] = module_of
+    names: Iterable[str],
+    policy: Policy,
+    *,
+    below: str = "",
+    module_of: Callable[[str], str | None] = module_of,
+    alone: bool = False,
 ) -> Iterator[Finding]:
     """A finding for every Python file, among those below the prefix `below`, that has the name of a trusted module.
+
+    With `alone` the loader asks the folder for every module, whatever was imported before (torch.package); a loader
+    that puts the folder on Python's path does not, and there only the modules that vetted names lie in count: a
+    code.py is no disguise.
 
     SECURITY: a pickle that names collections.OrderedDict and nothing else is clean for a reader who thinks of the
     standard library. Where the folder brings a collections.py, its loader runs that file instead.
@@ -41,7 +51,7 @@ def shadows(
     vetted = _vetted_modules(policy.rules.vetted)
     for name in names:
         module = module_of(name[len(below) :]) if name.startswith(below) else None
-        if module and (module in vetted or module.partition(".")[0] in _FOUNDATIONS):
+        if module and (module in vetted or module.partition(".")[0] in (_FOUNDATIONS if alone else _BASIC)):
             yield Finding(
                 "package-shadows", Verdict.DANGEROUS, Severity.HIGH,
                 f"the folder brings its own {module}: whatever names that module gets this code instead of the real "

@@ -26,7 +26,7 @@ class _TorchPackage:
         """Every module of the package, and those that stand in for trusted ones."""
         # Directories below .data are no modules for the importer; a file right in it, ".data/x.py", is none either.
         code = [name for name in folder.names() if module_of(name) is not None and not name.startswith(".data/")]
-        yield from shadows(code, policy)
+        yield from shadows(code, policy, alone=True)
         for name in code:
             yield folder_code(
                 name,

@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from safeload.errors import Malformed
+from safeload.errors import LimitExceeded, Malformed
 from safeload.machine import Call, Global, run
 
 INF = float("inf")
@@ -112,7 +112,7 @@ def test_what_pickle_writes_is_canonical(data: bytes, expected: object) -> None:
 
 REFUSED = [
     b"I\n.", b"L\n.", b"LL\n.", b"F\n.", b"g\n.", b"Np\n.", b"Ix\n.", b"L1LL\n.", b"Fx\n.", b"F1.5.\n.", b"I1.5\n.",
-    b"I\xff\n.", b"I\xd9\xa1\n.", b"I9" + b"9" * 4300 + b"\n.", b"L9" + b"9" * 4300 + b"L\n.", b"Np-1\n.",
+    b"I\xff\n.", b"I\xd9\xa1\n.", b"I" + b"word " * 900 + b"\n.", b"Np-1\n.",
     b"Np1\n0g2\n.", b"Ng-1\n.", b"S\n.", b"S'\n.", b"Sa\n.", b"S'a\"\n.", b"S'a' \n.", b"S'\\x4'\n.", b"S'\\'\n.",
     b"S'\xff'\n.", b"V\\u12\n.", b"V\\ud8\n.", b"V\\U99999999\n.", b"U\x01\xff.", b"X\x01\x00\x00\x00\xff.",
     b"\x8c\x01\xff.", b"c\xff\na\n.", b"(i\xc3\xa9\na\n.", b"(ia\n\xff\n.", b"P\xff\n.",
@@ -139,6 +139,17 @@ def test_refused_by_both(data: bytes) -> None:
     unpickler.persistent_load = lambda pid: None  # type: ignore[method-assign]
     with pytest.raises(Exception):  # noqa: B017, PT011
         unpickler.load()
+
+
+@pytest.mark.parametrize(
+    "spelled", [b"9" * 4301, b"1_" * 2200 + b"1", b" " * 4400 + b"1", b"1" + b" " * 4400, b"0x" + b"abcde" * 900]
+)
+@pytest.mark.parametrize(("before", "after"), [(b"I", b"\n."), (b"L", b"L\n."), (b"L", b"\n."), (b"Np", b"\n.")])
+def test_an_integer_that_another_reader_converts_is_a_limit(spelled: bytes, before: bytes, after: bytes) -> None:
+    # Blanks and underscores are no digits, hexadecimal digits have no limit, and the limit is a setting.
+    with pytest.raises(LimitExceeded) as caught:
+        run(before + spelled + after)
+    assert caught.value.limit == "integer_bytes"
 
 
 @pytest.mark.parametrize(

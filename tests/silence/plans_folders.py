@@ -45,10 +45,8 @@ def unpacked() -> Iterator[Plan]:
     )
     readme = {**package, "model/README.md": headed("text-lines")}
     yield unit("torch-package-folder", "pickle-called-readme", "torch-package", readme, "model/README.md")
-    for left_out in (".data/python_version", ".data/extern_modules"):
-        kept = {name: data for name, data in package.items() if name != left_out}
-        loader = "" if "extern" in left_out else "torch-package"
-        yield unit("torch-package-folder", f"without-{left_out}", loader, {**kept, "part.py": SOURCE}, "part")
+    kept = {name: data for name, data in package.items() if name != ".data/python_version"}
+    yield unit("torch-package-folder", "without-a-version", "torch-package", {**kept, "part.py": SOURCE}, "part")
     mar: Members = dict(kinds.mar())
     for name in ("plain", "delete-character", "utf-7", "carriage-return"):
         yield unit("mar-folder", f"source-{name}", "torchserve", {**mar, "handler.py": SOURCE.map(SOURCES[name])})
@@ -113,13 +111,6 @@ def hugging_face() -> Iterator[Plan]:
 
 
 def other_units() -> Iterator[Plan]:
-    yield unit(
-        "torch-hub",
-        "hubconf",
-        "torch-hub",
-        {"hubconf.py": SOURCE.map(lambda s: s + b"def model(): return 1\n")},
-        "model",
-    )
     yield unit(
         "sagemaker",
         "inference",

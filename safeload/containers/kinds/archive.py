@@ -58,8 +58,10 @@ class KindArchive:
         """See `Container.read`."""
         directory = read_directory(source, limits)
         yield from directory.findings
-        yield Names([entry.name for entry in directory.entries])
         members = Members(source, limits)
+        by_name = {entry.name: entry for entry in directory.entries}
+        unpacked = (lambda name: members.nested(by_name[name])) if self.kind.unpacked else None
+        yield Names([entry.name for entry in files(directory.entries)], unpacked)
         if self.kind.floor is not None:
             members.notes.add(*self.kind.floor)
         found = [self._member(entry, directory.entries[0].name) for entry in files(directory.entries)]

@@ -5,7 +5,7 @@ Layout and semantics: keras/src/saving/saving_lib.py of Keras 3. Members are fou
 
 from __future__ import annotations
 
-from safeload.containers.keras_config import keras_config
+from safeload.containers.kinds import readers
 from safeload.containers.kinds.interface import AsContent, AsFile, Kind, Row
 from safeload.containers.zip_flavour import KERAS
 
@@ -13,7 +13,7 @@ KIND = Kind(
     KERAS,
     floor=("keras-model", "a Keras model: load_model builds the classes that its configuration names"),
     rows=(
-        Row(r"config\.json", AsContent(keras_config)),
+        Row(r"config\.json", AsContent(readers.keras)),
         Row(r"metadata\.json|model\.weights\.(?:h5|npz)|model(?:_\d{5})?\.weights\.(?:h5|json)", AsFile()),
         Row(r"_layer_checkpoint_dependencies\.(?:h5|npz)|assets/.*|tokenizer/.*", AsFile()),
     ),

@@ -5,8 +5,8 @@ Layout: pytorch/serve, model-archiver/model_archiver/model_packaging_utils.py; t
 
 from __future__ import annotations
 
+from safeload.containers.kinds import readers
 from safeload.containers.kinds.interface import AsCode, AsContent, Kind, Row
-from safeload.containers.torchserve_manifest import torchserve_manifest
 from safeload.containers.zip_flavour import MAR
 
 KIND = Kind(
@@ -14,7 +14,7 @@ KIND = Kind(
     unpacked=True,
     floor=("mar-code", "a TorchServe archive: serving it imports the handler in it and may install what it asks for"),
     rows=(
-        Row(r"(?i:mar-inf/manifest\.json)", AsContent(torchserve_manifest)),
+        Row(r"(?i:mar-inf/manifest\.json)", AsContent(readers.torchserve)),
         Row(
             r"(?i:.*\.py)",
             AsCode("zip-python-code", "the member is Python code: TorchServe can import it when serving"),

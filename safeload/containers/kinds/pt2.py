@@ -7,10 +7,8 @@ shell; libraries are loaded into the process. Single records are found without r
 
 from __future__ import annotations
 
-from safeload.containers.aoti_package import aoti_constants, aoti_flags, aoti_metadata, aoti_native, aoti_source
+from safeload.containers.kinds import readers
 from safeload.containers.kinds.interface import AsContent, AsFile, AsRaw, AsRecord, Kind, Row
-from safeload.containers.pt2_payload import payload_config
-from safeload.containers.pt2_program import extern_kernels, pt2_program
 from safeload.containers.zip_flavour import PT2, PT2_OLD
 
 _FLOOR = (
@@ -29,21 +27,21 @@ KIND = Kind(
         Row(r"archive_version|\.data/version|version", AsRecord(rb"\d{1,9}\s?")),
         Row(r"byteorder", AsRecord(rb"little|big")),
         Row(r"\.data/serialization_id", AsRecord(rb"[\x20-\x7e]*")),
-        Row(r"models/.*", AsContent(pt2_program)),
+        Row(r"models/.*", AsContent(readers.pt2_program)),
         Row(
             r"data/weights/[^/]*_weights_config\.json|data/constants/[^/]*_constants_config\.json",
-            AsContent(payload_config),
+            AsContent(readers.pt2_payload),
         ),
         # SECURITY: raw numbers, or a checkpoint, as the configuration says: judged as whatever any program could read.
         Row(r"data/weights/weight_\d+|data/constants/tensor_\d+", AsRaw()),
         Row(r"data/constants/(?:custom|opaque)_obj_\d+", AsFile()),
         Row(r"data/(?:sample_inputs|weights|constants)/[^/]+\.pt", AsFile()),
-        Row(_AOTI + r"_(?:compile|linker)_flags\.json", AsContent(aoti_flags)),
-        Row(_AOTI + r"_metadata\.json", AsContent(aoti_metadata)),
-        Row(_AOTI + r"/(?:weights_config|custom_objs_config)\.json", AsContent(aoti_constants)),
-        Row(_AOTI + r"\.json", AsContent(extern_kernels)),
-        Row(_AOTI + r"(?:\.(?:cpp|cc|cu|h|hpp|ld)|/cmakelists\.txt)", AsContent(aoti_source)),
-        Row(_AOTI + r"\.(?:so|dll|dylib|o|obj|cubin|fatbin|ptx|hsaco|spv|metal)", AsContent(aoti_native)),
+        Row(_AOTI + r"_(?:compile|linker)_flags\.json", AsContent(readers.aoti_flags)),
+        Row(_AOTI + r"_metadata\.json", AsContent(readers.aoti_metadata)),
+        Row(_AOTI + r"/(?:weights_config|custom_objs_config)\.json", AsContent(readers.aoti_constants)),
+        Row(_AOTI + r"\.json", AsContent(readers.aoti_kernels)),
+        Row(_AOTI + r"(?:\.(?:cpp|cc|cu|h|hpp|ld)|/cmakelists\.txt)", AsContent(readers.aoti_source)),
+        Row(_AOTI + r"\.(?:so|dll|dylib|o|obj|cubin|fatbin|ptx|hsaco|spv|metal)", AsContent(readers.aoti_native)),
         Row(_AOTI + r"(?:\.blob|_serialized_weights\.bin)", AsRaw()),
         Row(r"extra/.*", AsFile()),
     ),
@@ -54,7 +52,7 @@ OLD = Kind(
     floor=_FLOOR,
     rows=(
         Row(r"version", AsRecord(rb"\d{1,9}(?:\.\d{1,9})?\s?")),
-        Row(r"serialized_exported_program\.json", AsContent(pt2_program)),
+        Row(r"serialized_exported_program\.json", AsContent(readers.pt2_program)),
         Row(r"serialized_(?:state_dict|constants|example_inputs)\.(?:pt|json)", AsFile()),
         Row(r"extra_files/.*", AsFile()),
     ),

@@ -5,11 +5,11 @@ Layout and semantics: skops/io/_persist.py and its nodes. `load` imports what th
 
 from __future__ import annotations
 
+from safeload.containers.kinds import readers
 from safeload.containers.kinds.interface import AsContent, AsFile, Kind, Row
-from safeload.containers.skops_schema import skops_schema
 from safeload.containers.zip_flavour import SKOPS
 
 KIND = Kind(
     SKOPS,
-    rows=(Row(r"schema\.json", AsContent(skops_schema)), Row(r"[^/]+\.(?:npy|npz|bin)|\d+", AsFile())),
+    rows=(Row(r"schema\.json", AsContent(readers.skops)), Row(r"[^/]+\.(?:npy|npz|bin)|\d+", AsFile())),
 )

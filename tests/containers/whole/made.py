@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 
 from safeload.containers.whole.media.mpeg_audio import frame_length
+from tests.containers.whole import made_tables
 from tests.containers.whole.made_programs import (
     ar,
     bitcode,
@@ -368,5 +369,6 @@ MADE: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "terminfo": (terminal, "data", "terminal description"),
     "der": (der, "data", "certificate"),
     ".DS_Store": (finder, "data", "Finder settings"),
+    **made_tables.MADE,
 }
 """Name -> how to make it, and what it is."""

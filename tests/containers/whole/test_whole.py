@@ -41,6 +41,9 @@ SHORTER = {
     "bc": [32],
     "wasm": [12, 23, 27],
     "terminfo": [31],
+    "mat, old": [38],
+    "mat, old and big": [38],
+    "fits": [2 * 2880],
 }
 
 

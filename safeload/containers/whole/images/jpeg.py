@@ -20,8 +20,9 @@ _SEGMENTS = _FRAMES | {0xC4, 0xCC} | frozenset(range(0xDB, 0xE0)) | frozenset(ra
 
 def holds(view: View) -> Whole:
     """See `Form.holds`."""
-    at = 0
-    while at < view.size:
+    at = _picture(view, 0)
+    # A writer may fill up to a multiple of four; that is no part of a picture, and nothing but zeros.
+    while at < view.size and not (view.size % 4 == 0 and view.size - at < 4 and view.zeros(at, view.size)):
         at = _picture(view, at)
     return Whole(IMAGE, "JPEG image")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from safeload.containers.whole.interface import Form
-from safeload.containers.whole.media import ebml, flac, flv, iff, iso_media, mpeg_audio, ogg, riff
+from safeload.containers.whole.media import ebml, flac, flv, iff, iso_media, mpeg_audio, ogg, rf64, riff
 
 FORMS: tuple[Form, ...] = (
     *riff.FORMS,
+    *rf64.FORMS,
     *iff.FORMS,
     *iso_media.FORMS,
     *mpeg_audio.FORMS,

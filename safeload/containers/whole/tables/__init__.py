@@ -1,9 +1,21 @@
-"""Tables that programs look things up in, one format a file."""
+"""Tables that programs look things up in, and numbers of measurements, one format a file."""
 
 from __future__ import annotations
 
 from safeload.containers.whole.interface import Form
-from safeload.containers.whole.tables import certificate, ds_store, gettext, sqlite, terminfo, time_zone
+from safeload.containers.whole.tables import (
+    certificate,
+    ds_store,
+    fits,
+    gettext,
+    idl,
+    matlab,
+    matlab_old,
+    netcdf,
+    sqlite,
+    terminfo,
+    time_zone,
+)
 
 FORMS: tuple[Form, ...] = (
     *sqlite.FORMS,
@@ -12,4 +24,9 @@ FORMS: tuple[Form, ...] = (
     *terminfo.FORMS,
     *certificate.FORMS,
     *ds_store.FORMS,
+    *matlab.FORMS,
+    *matlab_old.FORMS,
+    *netcdf.FORMS,
+    *fits.FORMS,
+    *idl.FORMS,
 )
