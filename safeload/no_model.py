@@ -6,13 +6,15 @@ or when it is text; and when it is nothing else to any program. Computes no verd
 
 from __future__ import annotations
 
-from safeload.containers import Container
+from safeload.containers import Container, recognise
 from safeload.containers.sniff import HEAD, kind_of
+from safeload.containers.zip_traces import leads_to_a_member
+from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.recognition import may_do
 from safeload.source import Source
-from safeload.texts import Near, is_text
+from safeload.texts import Near, in_another_encoding, is_text
 
 _TOLD = frozenset({"lfs-pointer", "torch7", "encrypted"})
 """Kinds that may be text, and have a finding of their own: they stand for a model, or hide one."""
@@ -25,7 +27,8 @@ def no_model(source: Source, containers: tuple[Container, ...], limits: Limits, 
     if not source.size:
         return "empty"
     # SECURITY: what any reader of ours would take is judged, whatever else it is.
-    if any(container.name not in ("unknown", "pickle") for container in containers):
+    readers = {container.name for container in containers} - {"unknown", "pickle"}
+    if readers and (readers != {"zip"} or leads_to_a_member(source)):
         return ""
     kind = kind_of(source.peek(0, HEAD), source.size)
     if kind in _TOLD:
@@ -35,4 +38,13 @@ def no_model(source: Source, containers: tuple[Container, ...], limits: Limits, 
     found = whole(source, limits)
     if found is not None:
         return "" if may_do(source, limits) else f"{found.what}, no model"
-    return f"{_WORDS.get(kind, 'text')}, no model" if is_text(source, limits, policy, near) else ""
+    if readers:
+        return ""
+    if is_text(source, limits, policy, near):
+        return f"{_WORDS.get(kind, 'text')}, no model"
+    decoded = in_another_encoding(source, limits, policy, near)
+    if decoded is None:
+        return ""
+    # SECURITY: JSON or YAML that a program reads once it has decoded it is judged in UTF-8, or not at all.
+    others = recognise(MemorySource(decoded, source.name))
+    return "text in another encoding, no model" if {other.name for other in others} <= {"unknown", "pickle"} else ""

@@ -1,13 +1,14 @@
 """Is a file text, and nothing else to an unpickler? Printable UTF-8 whose reading as a pickle is certain to break.
 
-Reads all of it. Any text can begin like a pickle ("class A:" imports a module "lass A:"): what it would import on the
-way decides. Runs nothing, and judges nothing.
+Text in another encoding counts where that encoding is plain to see. Reads all of it. Any text can begin like a pickle
+("class A:" imports a module "lass A:"): what it would import on the way decides. Runs nothing, and judges nothing.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Callable
 
 from safeload.containers.interface import Pickle
@@ -31,6 +32,32 @@ _ENDLESS = 1 << 40
 _LITERAL, _LITERALS = 2, 16
 _DOTTED = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 
+# Text in another encoding is held in memory, and nobody writes much of it.
+_ENCODED = 8 << 20
+# PEP 263, which programs and editors look for in the first two lines, and what XML, HTML and message catalogs say.
+_DECLARED = re.compile(rb"(?:coding[:=][ \t]*|encoding=[\"']|charset=[\"']?)([A-Za-z0-9._-]{2,30})")
+_DECLARES = 1024
+# SECURITY: a closed list. Other codecs (UTF-7, "unicode_escape", HZ) make text of other characters than those that are
+# printed: a program in them says something else than what stands there.
+_ENCODINGS = {
+    name.replace("-", "").replace("_", ""): name
+    for name in (
+        *("latin-1", "koi8-r", "koi8-u", "big5", "gb2312", "gbk", "gb18030", "shift_jis", "euc-jp", "euc-kr"),
+        *("cp932", "cp949"),
+        *(f"iso8859-{part}" for part in (1, 2, 3, 4, 5, 7, 9, 13, 15)),
+        *(f"{maker}125{part}" for maker in ("cp", "windows-") for part in (0, 1, 2, 3, 4, 7)),
+    )
+}
+# How much of a text in no declared encoding is printable ASCII, in hundredths, and how long it is: a few raw numbers
+# look like letters now and then.
+_ASCII_PART, _SHORTEST = 85, 32
+_ASCII = bytes((9, 10, 12, 13, *range(32, 127)))
+# What texts of every script that is written in UTF-16 have in them: blanks, lines, digits, full stops; in hundredths.
+_PLAIN_PART = 5
+_PLAIN = re.compile(r"[\t\n\r -~\u3000-\u3002\uff0c]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f]")
+_NO_LETTERS = frozenset({"Cn", "Co", "Cs"})
+
 
 def is_text(source: Source, limits: Limits, policy: Policy, near: Near) -> bool:
     """Whether `source` is text and no pickle. Raises LimitExceeded when it is too large to be read."""
@@ -50,6 +77,39 @@ def is_text(source: Source, limits: Limits, policy: Policy, near: Near) -> bool:
         if _UNPRINTABLE.search(text):
             return False
     return True
+
+
+def in_another_encoding(source: Source, limits: Limits, policy: Policy, near: Near) -> bytes | None:
+    """The text of `source` in UTF-8 when it is text in UTF-16 or an encoding of before Unicode, and no pickle.
+
+    Whoever decodes it reads that: it is for the caller to ask what that is to other programs.
+    """
+    if source.size > _ENCODED or runs_as_pickle(source, limits, policy, near):
+        return None
+    data = source.pass_over(0, source.size)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = _decoded(data, "utf-16")
+        if text is None or len(_PLAIN.findall(text)) * 100 < len(text) * _PLAIN_PART:
+            return None
+        letters = (unicodedata.category(letter) not in _NO_LETTERS for letter in set(text))
+        return text.encode() if all(letters) else None
+    declared = _DECLARED.search(data, 0, _DECLARES)
+    name = re.sub(r"[^a-z0-9]", "", declared[1].decode().lower()) if declared else ""
+    text = _decoded(data, _ENCODINGS[name]) if name in _ENCODINGS else None
+    plain = len(data) - len(data.translate(None, _ASCII))
+    if text is None and len(data) >= _SHORTEST and plain * 100 >= len(data) * _ASCII_PART:
+        # Which of the old ones it is cannot be told; what is printed in ASCII is the same in all of them.
+        text = _decoded(data, "cp1252")
+    return None if text is None else text.encode()
+
+
+def _decoded(data: bytes, encoding: str) -> str | None:
+    """The text, None when it does not decode or is not printable. SECURITY: strictly, or anything would be text."""
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    return None if _CONTROLS.search(text) else text
 
 
 def runs_as_pickle(source: Source, limits: Limits, policy: Policy, near: Near) -> bool:

@@ -15,11 +15,12 @@ HERE = Path(__file__).resolve().parent
 # Run as a script, Python looks for modules in this folder only.
 sys.path[:0] = [str(HERE.parent)] if str(HERE.parent) not in sys.path else []
 
-from samples import benign, containers, memory, names, opcodes  # noqa: E402
+from samples import benign, containers, memory, names, opcodes, silence  # noqa: E402
 from samples.sample import Sample  # noqa: E402
 
+FAMILIES = (containers, opcodes, names, memory, silence, benign)
 SAMPLES: tuple[Sample, ...] = tuple(
-    sorted(containers.SAMPLES + opcodes.SAMPLES + names.SAMPLES + memory.SAMPLES + benign.SAMPLES, key=lambda s: s.path)
+    sorted((sample for family in FAMILIES for sample in family.SAMPLES), key=lambda sample: sample.path)
 )
 
 HEAD = """\

@@ -192,7 +192,7 @@ SAMPLES = (
     dangerous(
         "bytes/nul-in-member-name.pt", "a name with a NUL, at which Python's zipfile cuts it: it then hides data.pkl",
         extra(zip_around(PAYLOAD), "archive/data.pkl\0x", pickle({})).build(),
-        "runs-programs", "zip-name-nul",
+        "foreign-member", "runs-programs", "zip-name-nul",
     ),
     dangerous(
         "bytes/member-outside-folder.pt", "a member whose name leads out of the folder it is unpacked to",
@@ -229,7 +229,7 @@ SAMPLES = (
     ),
     dangerous(
         "bytes/pickle-in-extra-member.pt", "a pickle with a payload under the name of a text file beside data.pkl",
-        extra(CLEAN, "archive/notes.txt", PAYLOAD).build(), "runs-programs",
+        extra(CLEAN, "archive/notes.txt", PAYLOAD).build(), "foreign-member", "runs-programs",
     ),
     dangerous(
         "bytes/pickle-among-storages.pt", "a pickle with a payload among the storages, where no tensor names it",
@@ -253,7 +253,7 @@ SAMPLES = (
                 "net/model/net.py": b"print('safeload-sample')\n",
             }
         ).build(),
-        "runs-programs", "zip-python-code",
+        "package-code", "runs-programs", "zip-python-code",
     ),
     dangerous("bytes/object-array.npy", "an array of objects: its pickle runs a program",
               npy("|O", (1,), PAYLOAD), "runs-programs"),

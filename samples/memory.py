@@ -151,7 +151,7 @@ SAMPLES = (
     unjudged("memory/literal-too-long.pkl", "a bytes literal that announces 2^62 bytes",
              b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62) + b"x.", "limit-reached"),
     unjudged("memory/digits.pkl", "a text integer of five thousand digits", b"L" + b"7" * 5000 + b"L\n.",
-             "malformed-pickle"),
+             "limit-reached"),
     unjudged("memory/million-opcodes.pt", "two million opcodes in thirteen kilobytes of deflate",
              deflated(zip_around(unrolled(b"N0", 8100)), "archive/data.pkl").build(), "zip-limit"),
     unjudged("memory/marks-without-end.pkl", "a hundred thousand opened and never closed marks",

@@ -50,9 +50,8 @@ HARMLESS = {
     "text": b"Weights of our model.\nSee the paper.\n",
     "json": b'{"hidden_size": 4, "layers": [1, 2]}\n',
     "python": b"import torch\n\nprint(torch.__version__)\n",
-    "png": b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01",
-    "font": b"\x00\x01\x00\x00\x00\x0f\x00\x80\x00\x03\x00\x70",
-    "pdf": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
+    "html": b"<!DOCTYPE html><html></html>",
+    "gif": b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;",
     "empty": b"",
 }
 
@@ -77,7 +76,9 @@ def test_what_is_no_model_is_skipped_in_a_folder_and_never_when_named(kind: str)
         pickle({"a": 1}),
         GOOD,
         b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
-        b"<html></html>",
+        b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01",
+        b"\x00\x01\x00\x00\x00\x0f\x00\x80\x00\x03\x00\x70",
+        b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
         b"\x00" * 600,
         b"\xde\xad\xbe\xef" * 40,
     ],
@@ -89,8 +90,12 @@ def test_what_could_do_something_is_never_skipped(data: bytes) -> None:
     assert report.verdict is scan(data).verdict
 
 
-def test_no_sample_but_the_empty_one_is_skipped() -> None:
-    assert [s.path for s in SAMPLES if in_folder(s.data).verdict is SKIPPED] == ["bytes/empty.pt"]
+def test_of_the_samples_only_empty_ones_and_texts_are_skipped() -> None:
+    assert [(s.path, in_folder(s.data).reason) for s in SAMPLES if in_folder(s.data).verdict is SKIPPED] == [
+        ("bytes/empty.pt", "empty"),
+        ("bytes/login-page.bin", "HTML, no model"),
+        ("opcodes/number-spaced.pkl", "text, no model"),  # no unpickler reads "L1LL"
+    ]
 
 
 # Files inside files.
@@ -197,6 +202,7 @@ def test_a_broken_member_hides_no_other() -> None:
     assert report.verdict is DANGEROUS
     assert {(f.rule, f.member) for f in report.findings} == {
         ("malformed-pickle", "archive/data.pkl"),
+        ("foreign-member", "archive/other"),
         ("runs-programs", "archive/other"),
     }
 

@@ -225,7 +225,7 @@ def test_in_a_folder_the_index_is_text_and_the_shards_are_files(tmp_path: Path) 
     policy = safeload.Policy.default()
     report = scan_source(source, policy=policy, limits=safeload.Limits(), explicit=False).report
     source.close()
-    assert (report.verdict, report.reason) == ("skipped", "json, no model")
+    assert (report.verdict, report.reason) == ("skipped", "JSON, no model")
 
 
 def test_a_set_converts_into_one_file_or_other_shards(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import random
+import struct
 import sys
 
 import pytest
@@ -14,7 +15,7 @@ from safeload.inputs import MemorySource
 from safeload.inputs.near import among
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.texts import is_text
+from safeload.texts import in_another_encoding, is_text
 
 POLICY = Policy.default()
 
@@ -172,6 +173,104 @@ def test_no_unpickler_gets_anywhere_with_what_is_called_text(seed: int) -> None:
     for _ in range(1500):
         data = b"".join(chance.choice(FRAGMENTS) for _ in range(chance.randrange(1, 9)))
         if not text(data):
+            continue
+        called += 1
+        for kind in (Watched, WatchedC):
+            reader = kind(io.BytesIO(data))
+            with pytest.raises(Exception):  # noqa: B017, PT011 - whatever it raises: it never gets further
+                literals(reader)
+            assert not reader.ran, data
+    assert called > 100
+
+
+def decoded(data: bytes, *beside: str) -> bytes | None:
+    return in_another_encoding(MemorySource(data), Limits(), POLICY, lambda name: among(beside, name))
+
+
+PROSE = "Grüße aus Köln, where the café is open: a short note in plain words.\n" * 3
+RUSSIAN = "Это текст на русском языке, набранный давно.\n" * 3
+CHINESE = "這是一個檔案，裡面只有文字。\n" * 3
+JAPANESE = "これは文章です。モデルではありません。\n" * 3
+
+ENCODED = {
+    "cp1252": (PROSE + "“quoted” – 5 €\n").encode("cp1252"),
+    "latin-1": PROSE.encode("latin-1"),
+    "UTF-16, little": b"\xff\xfe" + PROSE.encode("utf-16-le"),
+    "UTF-16, big": b"\xfe\xff" + PROSE.encode("utf-16-be"),
+    "UTF-16 of another script": b"\xff\xfe" + CHINESE.encode("utf-16-le"),
+    "PEP 263": b"# -*- coding: big5 -*-\n# " + CHINESE.encode("big5"),
+    "PEP 263, second line": b"#!/usr/bin/python\n# vim: set fileencoding=koi8-r :\n# " + RUSSIAN.encode("koi8-r"),
+    "XML": b'<?xml version="1.0" encoding="windows-1251"?>\n<note>' + RUSSIAN.encode("cp1251") + b"</note>\n",
+    "HTML": b'<html><head><meta charset="Shift_JIS"></head><body>' + JAPANESE.encode("shift_jis") + b"</body></html>",
+    "message catalog": b'"Content-Type: text/plain; charset=EUC-JP\\n"\nmsgstr "' + JAPANESE.encode("euc-jp") + b'"\n',
+}
+
+NOT_ENCODED = {
+    "a payload": b"cos\nsystem\n(S'echo caf\xe9'\ntR.",
+    "a payload behind a literal": b"N.cos\nsystem\n(S'echo caf\xe9'\ntR.",
+    "a payload after a mark": b"(S'caf\xe9'\nios\nsystem\n.",
+    "a name of the standard library": b"cshutil\nrmtree\ntext with a caf\xe9 in it, and more of it, and more\n",
+    "a plain value": b"S'caf\xe9 and more text in ASCII'\n.",
+    "a control character": PROSE.encode("latin-1") + b"\x07",
+    "a NUL": PROSE.encode("latin-1") + b"\0",
+    "what cp1252 has no letter for": PROSE.encode("latin-1") + b"\x81\n",
+    "too short to tell": b"a short caf\xe9 note\n",
+    "too little ASCII": RUSSIAN.encode("koi8-r"),
+    "half a letter": b"# coding: big5\n" + CHINESE.encode("big5")[:-2],
+    "letters of another encoding": b"# coding: euc-jp\n" + CHINESE.encode("big5"),
+    "an encoding that hides": b"# coding: utf-7\n" + RUSSIAN.encode("koi8-r"),
+    "half a UTF-16 letter": b"\xff\xfe" + PROSE.encode("utf-16-le")[:-1],
+    "half a UTF-16 pair": b"\xff\xfe" + PROSE.encode("utf-16-le") + b"\x00\xd8",
+    "a UTF-16 control character": b"\xff\xfe" + (PROSE + "\x07").encode("utf-16-le"),
+    "a UTF-16 letter of no script": b"\xff\xfe" + (PROSE + "\uffff").encode("utf-16-le"),
+    "UTF-16 without a mark": PROSE.encode("utf-16-le"),
+    "halves behind a mark": b"\xff\xfe" + b"".join(struct.pack("<e", 0.01 + 0.002 * i) for i in range(100)),
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_text_in_another_encoding_is_text(name: str) -> None:
+    assert not text(ENCODED[name])
+    found = decoded(ENCODED[name])
+    assert found is not None
+    assert any(sign in found.decode() for sign in ("Grüße", "русском", "檔案", "文章"))
+
+
+@pytest.mark.parametrize("name", NOT_ENCODED)
+def test_what_is_no_text_in_an_encoding_that_shows_is_none(name: str) -> None:
+    assert decoded(NOT_ENCODED[name]) is None
+
+
+def test_a_module_beside_a_text_in_another_encoding_may_be_imported_by_it() -> None:
+    data = b"certifi\nidna\n# a list of packages, by J\xfcrgen\n"
+    assert decoded(data, "other.py") is not None
+    assert decoded(data, "ertifi.py") is None
+
+
+@pytest.mark.parametrize("form", ["<f", "<d", "<e", "<i", "<h", ">f", ">d"])
+def test_raw_numbers_are_no_text(form: str) -> None:
+    chance = random.Random(5)
+    passed = 0
+    for count in (1, 2, 3, 4, 16, 64):
+        for _ in range(200):
+            if form[-1] in "ih":
+                numbers = [chance.randrange(32767) for _ in range(count)]
+            else:
+                numbers = [chance.gauss(0, 1) for _ in range(count)]
+            data = b"".join(struct.pack(form, number) for number in numbers)
+            passed += not text(data) and decoded(data) is not None
+    assert passed == 0
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_no_unpickler_gets_anywhere_with_text_in_another_encoding(seed: int) -> None:
+    chance = random.Random(seed)
+    called = 0
+    for _ in range(1500):
+        data = b"".join(chance.choice(FRAGMENTS) for _ in range(chance.randrange(1, 9))) + b"plain words " * 9
+        at = chance.randrange(len(data))
+        data = data[:at] + b"\xe9" + data[at:]
+        if decoded(data) is None:
             continue
         called += 1
         for kind in (Watched, WatchedC):

@@ -25,6 +25,8 @@ _XZ_MEMORY = 512 << 20
 
 # Header and first byte of .lzma, how much is decoded to look at, and how much at a time.
 _ALONE_LEAST, _ALONE_HEAD, _ALONE_STEP = 14, 1 << 16, 16
+# More than is looked at.
+_ALONE_DICTIONARY = (1 << 16).to_bytes(4, "little")
 
 _TOLD = {"zstd": "zstd-compressed", "lz4": "lz4-compressed", "zfile": "in joblib's format of before 2016"}
 
@@ -112,7 +114,8 @@ def _is_lzma_alone(source: Source) -> bool:
     """Whether a reader of the old .lzma format gets something out of `source` that is more than noise or text.
 
     SECURITY: that format has no magic: a header of ICO or TrueType can be one. Nearly any bytes decode to a little
-    noise, so what comes out decides, also where it breaks off: a reader hands out what came before.
+    noise, so what comes out decides, also where it breaks off: a reader hands out what came before. The dictionary's
+    size is replaced, for one that is larger than we allow says nothing of what another reader gets.
     """
     head = source.peek(0, _ALONE_HEAD)
     # Properties below 9 * 5 * 5, then a dictionary's size and a length; the coded data begins with a zero.
@@ -125,7 +128,7 @@ def _is_lzma_alone(source: Source) -> bool:
     out = b""
     try:
         decoder = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_XZ_MEMORY)
-        piece = decoder.decompress(head, _ALONE_STEP)
+        piece = decoder.decompress(head[:1] + _ALONE_DICTIONARY + head[5:], _ALONE_STEP)
         while piece and len(out) < HEAD:
             out += piece
             piece = b"" if decoder.eof else decoder.decompress(b"", _ALONE_STEP)

@@ -6,6 +6,8 @@ the most lenient reader would find in it counts.
 
 from __future__ import annotations
 
+import re
+
 from safeload.containers.interface import Layout, Nested, Reading
 from safeload.document import Extent
 from safeload.errors import LimitExceeded, Malformed
@@ -15,6 +17,11 @@ from safeload.source import Source
 _PIECE = 1 << 16
 _BLANK = b" \t\r\n\0"
 _STARTS = (b"{", b"[", b'"')
+# Texts at the start, and what follows them, unless it is something that a lenient reader of JSON goes on with.
+_TEXTS = re.compile(
+    rb'[ \t\r\n]*+(?:"(?:[^"\\]++|\\.)*+"[ \t\r\n,\0]*+)++(?=[^{}\[\]":,\d\-])(?!true|false|null|NaN|Infinity)',
+    re.DOTALL,
+)
 _MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
@@ -33,6 +40,9 @@ class JsonFile:
         from safeload.containers.embedded_json import may_hold_pickles, pickles_in_json
 
         data = source.peek(0, source.size)
+        # The docstring of a Python module is text, an empty one before and behind it; then every reader breaks off.
+        if _TEXTS.match(data):
+            return False
         if not may_hold_pickles(data):
             return False
         try:

@@ -37,7 +37,8 @@ class YamlFile:
     def recognise(self, source: Source) -> bool:
         """See `Container.recognise`. SECURITY: a text too large to be parsed is one when it could hold such a tag."""
         limits = Limits()
-        head = source.peek(0, 4)
+        # The least that a reader takes at once, and looks through before it acts on any of it.
+        head = source.peek(0, 4096)
         # Texts in UTF-16 have a mark, and letters of two bytes.
         wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))
         if b"\0" in head and not wide:

@@ -128,6 +128,9 @@ def _by_names(directory: bytes) -> tuple[str, ...]:
     found.extend(
         name for name, groups in _AT_ROOT if name not in found and any(all(map(at_root, group)) for group in groups)
     )
+    # Keras builds the model before it misses anything else. What is unpacked is judged as a folder.
+    if found and not {MAR, KERAS} & set(found) and at_root(b"config.json"):
+        found.append(KERAS)
     names = _names(directory)
     if not found and next(names, b"").lower().endswith(b".npy") and all(n.lower().endswith(b".npy") for n in names):
         found.append(NPZ)

@@ -13,6 +13,7 @@ import pytest
 from safeload.containers import CONTAINERS, recognise
 from safeload.containers.bare_pickle import BarePickle
 from safeload.containers.compressed import Compressed
+from safeload.containers.hdf5 import Hdf5
 from safeload.containers.interface import Layout, Nested, Pickle, Tensor
 from safeload.containers.npy import Npy
 from safeload.containers.unrecognised import Unrecognised
@@ -252,7 +253,7 @@ def test_fuzz_npy():
 def test_compressed(kind, data):
     assert names(data) == ["compressed"]
     parts, layout = read(Compressed(), data)
-    assert parts == [Nested("", Extent(0, len(data), len(ONE) * 10, stored=False), ONE * 10, main=True)]
+    assert parts == [Nested("", Extent(0, len(data), len(ONE) * 10, stored=False), ONE * 10, main=True, skippable=True)]
     assert layout.metadata == {"compression": kind}
 
 
@@ -314,7 +315,6 @@ def test_fuzz_compressed():
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "lfs-pointer", "Git LFS pointer"),
         (b"4\n1\n3\nV 1\n13\nnn.Sequential\n", "torch7", "Lua Torch 7"),
         (b"Salted__12345678", "encrypted", "encrypted"),
-        (b"\x89HDF\r\n\x1a\n\x00", "unrecognised-format", "HDF5"),
         (b"GGUF\x03\x00\x00\x00" + bytes(16), "unrecognised-format", "GGUF"),
         (b"\x08\x07\x12\x07pytorch", "unrecognised-format", "ONNX"),
         (bytes(5000), "truncated", "nothing but zeros"),
@@ -331,6 +331,19 @@ def test_unrecognised(data, rule, words):
     assert layout.storages == {}
 
 
+@pytest.mark.parametrize("at", [0, 512, 1024, 4096])
+def test_hdf5_is_told_wherever_its_reader_finds_it(at):
+    data = bytes(at) + b"\x89HDF\r\n\x1a\n" + bytes(8)
+    assert names(data) == ["hdf5"]
+    parts, _ = read(Hdf5(), data)
+    assert [(p.rule, p.verdict, p.offset) for p in parts] == [("unrecognised-format", Verdict.UNJUDGED, at)]
+    assert "HDF5" in parts[0].message
+
+
+def test_hdf5_elsewhere_is_nothing():
+    assert names(bytes(100) + b"\x89HDF\r\n\x1a\n" + bytes(8)) == ["unknown"]
+
+
 def test_the_line_to_paste_is_quoted():
     source = MemorySource(b"version https://git-lfs.github.com/spec/v1\n", name="a; rm -rf ~.pt")
     parts, _ = drive(Unrecognised(), source)
@@ -339,7 +352,8 @@ def test_the_line_to_paste_is_quoted():
 
 def test_the_tuple_of_readers():
     assert [container.name for container in CONTAINERS if "zip" not in container.name] == [
-        "torchscript", "npz", "torch-tar", "tar", "torch-legacy", "safetensors", "npy", "compressed", "pickle",
+        "torchscript", "npz", "torch-package", "pt2", "pt2-before-2.9", "mar", "keras", "skops", "stable-baselines3",
+        "torch-tar", "tar", "torch-legacy", "safetensors", "npy", "hdf5", "compressed", "json", "yaml", "pickle",
     ]  # fmt: skip
     for container in CONTAINERS:
         assert not container.recognise(MemorySource(b""))

@@ -1,7 +1,8 @@
-"""Kinds by content, and above all: nothing that could run as a pickle is called a harmless kind."""
+"""Kinds by content, and above all: nothing that could run as a pickle is passed over as no model."""
 
 import collections
 import gzip
+import importlib.util
 import io
 import json
 import lzma
@@ -14,7 +15,11 @@ import pytest
 
 from safeload.containers import sniff
 from safeload.containers.sniff import is_tar_header, kind_of, may_be_pickle
-from safeload.containers.unrecognised import NOT_A_MODEL
+from safeload.inputs import MemorySource
+from safeload.limits import Limits
+from safeload.no_model import no_model
+from safeload.policy import Policy
+from safeload.recognition import readings
 
 VALUES = [
     None, True, 0, 1, -3, 2**100, 1.5, "x", "y" * 10000, b"a", [1], [], (), (1,), {"a": 1}, {1}, frozenset([2]), print,
@@ -118,8 +123,33 @@ def test_kinds(data, kind):
     assert kind_of(data, len(data)) == kind
 
 
-def test_kinds_that_may_be_skipped():
-    assert {"text", "json", "python", "image", "font", "audio", "video", "pdf", "empty"} == NOT_A_MODEL
+def reason(data):
+    """Why a file met in a folder is no model, "" when it is judged."""
+    source = MemorySource(data)
+    return no_model(source, readings(source, Limits()), Limits(), Policy.default(), lambda name: False)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "empty"),
+        (b"# A title\n\nSome words.\n", "text, no model"),
+        (b"import torch\n", "Python source, no model"),
+        (b"<!DOCTYPE html><html></html>\n", "HTML, no model"),
+        # A head alone is no structure that holds, and is judged.
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR", ""),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF", ""),
+        (b"GIF89a\x01\x00\x01\x00\x80\x00\x00\xff", ""),
+        (b"wOF2\x00\x01", ""),
+        (b"%PDF-1.7\n\xff", ""),
+        # ... and so is what stands for a model, or hides one.
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", ""),
+        (b"Salted__12345678", ""),
+        (b"\xee\xee\xee\xee", ""),
+    ],
+)
+def test_what_is_no_model(data, why):
+    assert reason(data) == why
 
 
 def test_a_tar_is_told_by_its_checksum_alone():
@@ -149,18 +179,28 @@ def test_never_raises_and_never_hides_a_pickle():
         for _ in range(chance.randrange(4)):
             head[chance.randrange(len(head))] = chance.randrange(256)
         data = bytes(head)
-        kind = kind_of(data, len(data))
-        if kind in NOT_A_MODEL:
+        kind_of(data, len(data))
+        if reason(data):
+            asked = []
             with pytest.raises(Exception):  # noqa: B017, PT011
-                NoNames(io.BytesIO(data)).load()
-            assert NoNames.found == 0
+                NoNames(io.BytesIO(data), asked).load()
+            # Whatever a text would import breaks it, as no such module is there.
+            assert [module for module in asked if is_there(module)] == []
 
 
 class NoNames(pickle.Unpickler):
-    """Counts what it was asked to import."""
+    """Notes what it was asked to import, and refuses."""
 
-    found = 0
+    def __init__(self, file, asked):
+        super().__init__(file)
+        self.asked = asked
 
     def find_class(self, module, name):
-        NoNames.found += 1
+        self.asked.append(module)
         raise ImportError(name)
+
+
+def is_there(module):
+    """Whether this Python finds the outermost package of a module."""
+    top = module.partition(".")[0]
+    return bool(top) and "\0" not in top and importlib.util.find_spec(top) is not None

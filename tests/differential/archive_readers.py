@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 
 import safeload
@@ -34,6 +35,7 @@ from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.scanner import scan_source
 from tests.containers.driver import drive
+from tests.differential.kind_readers import fitting, hostile_member, numpy_reads, package_modules
 
 NOTHING = object()
 """In the place of a loaded object: the loader refused."""
@@ -64,10 +66,13 @@ class Ours(Seen):
     """What safeload takes from a file.
 
     mains     all objects of an archive of archives
+    code      the members that a finding calls Python code
     foreign   an error of another's type, or a load that disagrees with another load
     """
 
     clean: bool = False
+    verdict: str = ""
+    code: tuple[str, ...] = ()
     container: str = ""
     rules: tuple[str, ...] = ()
     mains: tuple[bytes, ...] = ()
@@ -195,7 +200,9 @@ def ours_reads(data: bytes) -> Ours:
         return Ours(foreign=f"scan: {_words(error)}")
     report, document = scan
     seen.clean = report.verdict is Verdict.CLEAN
+    seen.verdict = report.verdict.value
     seen.container = report.container
+    seen.code = tuple(finding.member for finding in report.findings if finding.rule == "zip-python-code")
     seen.rules = tuple(sorted({finding.rule for finding in report.findings}))
     if seen.clean and data[:2] == b"PK":
         _members(data, seen)
@@ -284,6 +291,47 @@ def disagreements(ours: Ours, theirs: Seen, zipped: Seen) -> list[str]:
     if theirs.loaded is not NOTHING and not same(ours.loaded, theirs.loaded):
         found.append("torch.load gives another object than safeload.load")
     return found
+
+
+FLOORS = {
+    "torch-package": "package-code", "pt2": "pt2-program", "pt2-before-2.9": "pt2-program", "mar": "mar-code",
+    "keras": "keras-model", "torchscript": "torchscript-code",
+}  # fmt: skip
+"""Kinds whose use runs what they carry, and the rule that every archive has which their loader takes."""
+
+
+def passed_over(data: bytes, ours: Ours) -> list[str]:
+    """What a loader of another kind takes from an archive that was understood, and safeload says nothing of."""
+    if ours.verdict not in ("clean", "unvetted"):
+        return []
+    kinds = fitting(data)
+    found = [
+        f"{kind} fits, and no finding says so"
+        for kind in sorted(kinds)
+        if FLOORS.get(kind, "") not in ("", *ours.rules)
+    ]
+    if "torch-package" in kinds and "torch-package" in ours.container:
+        told = tuple(name.lower() for name in ours.code)
+        modules = package_modules(data) or set()
+        found += [f"{name!r} is imported, and not told" for name in sorted(modules) if not _ends(told, name.lower())]
+    if hostile := hostile_member(data):
+        found.append(f"{ours.verdict}, and {hostile}")
+    return found
+
+
+def _ends(names: tuple[str, ...], name: str) -> bool:
+    return any(other == name or other.endswith(f"/{name}") for other in names)
+
+
+def other_arrays(data: bytes, ours: Ours) -> list[str]:
+    """What numpy reads otherwise from a clean .npz."""
+    theirs = numpy_reads(data) if ours.container == "npz" else None
+    if theirs is None or not isinstance(ours.loaded, dict):
+        return []
+    if list(theirs) != list(ours.loaded):
+        return [f"numpy has other arrays: {list(theirs)}"]
+    mine = {name: value.numpy() for name, value in ours.loaded.items()}
+    return [f"numpy reads {name!r} otherwise" for name in theirs if not np.array_equal(theirs[name], mine[name])]
 
 
 def same(one: Any, other: Any) -> bool:

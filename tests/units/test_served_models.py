@@ -98,7 +98,7 @@ def test_sagemaker(judged: Judged) -> None:
         ("folder-code", "code/requirements.txt"),
     ]
     assert judged({**files, "code/torch/__init__.py": ""}, "sagemaker").verdict == "dangerous"
-    for name in ("code/numpy.so", "code/torch.cpython-311-x86_64-linux-gnu.so", "code/json.pyc"):
+    for name in ("code/numpy.so", "code/torch.cpython-311-x86_64-linux-gnu.so", "code/collections.pyc"):
         assert ("package-shadows", name) in rules(judged({**files, name: b""}, "sagemaker"))
 
 
