@@ -130,15 +130,16 @@ scoreboard: $(SCORE_VENV)/.installed
 # that broke it, made small, in build/.
 SEED ?= 0
 FUZZ_CASES ?= 1000000
+FUZZ_ARCHIVES ?= 100000
 
 fuzz: $(VENV)/.installed-all
 	$(BIN)/python -m tests.differential.campaign --cases $(FUZZ_CASES) --seed $(SEED) --jobs 2 --out build/disagreements
-	$(BIN)/python -m tests.differential.archive_campaign --cases 100000 --seed $(SEED) --jobs 2 --out build/archives
+	$(BIN)/python -m tests.differential.archive_campaign --cases $(FUZZ_ARCHIVES) --seed $(SEED) --jobs 2 --out build/archives
 	$(BIN)/python -m tests.fuzz.campaign --cases $(FUZZ_CASES) --seed $(SEED) --jobs 2 --out build/mutants
 
 fuzz-guided: $(VENV)/.installed-all
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/fuzz/requirements.txt
-	for target in machine zip legacy tar numpy safetensors loader; do \
+	for target in $$($(BIN)/python -m tests.fuzz.coverage_guided --list); do \
 		$(BIN)/python -m tests.fuzz.coverage_guided $$target -max_total_time=180 || exit 1; done
 
 clean:

@@ -33,6 +33,7 @@ COMPILED = (
     "safeload/inputs/stream.py",
     "safeload/dtypes.py",
     "safeload/elements.py",
+    "safeload/nesting.py",
     "safeload/judging.py",
     "safeload/vetted/consumption.py",
     "safeload/vetted/collections_types.py",

@@ -66,21 +66,30 @@ def nesting(root: object, depth: int, expanded: int) -> Nesting:
         if level > depth:
             return Nesting(level, 0)
         key = id(node)
-        if level < 0:
-            children = _children(node)
-            heights[key] = 1 + max([heights.get(id(child), 0) for child in children], default=0)
-            if heights[key] > depth:
-                return Nesting(heights[key], 0)
-            sizes[key] = min(_elements(node) + sum([sizes.get(id(child), 0) for child in children]), _MOST)
-        elif key not in heights:
+        if level > 0:
+            if key in heights:
+                continue
             children = _children(node)
             own = _elements(node)
             held += own
-            heights[key], sizes[key] = (0, 0) if children else (1, own)
-            if children:
-                # Negative: the second visit, when everything below is known.
-                todo.append((node, -1))
-                todo.extend((child, level + 1) for child in children)
+            if not children:
+                heights[key], sizes[key] = 1, own
+                continue
+            heights[key] = sizes[key] = 0
+            # Negative: the second visit, when everything below is known.
+            todo.append((node, -own))
+            for child in children:
+                if id(child) not in heights:
+                    todo.append((child, level + 1))
+            continue
+        height, size = 0, -level
+        for child in _children(node):
+            below = id(child)
+            height = max(height, heights.get(below, 0))
+            size += sizes.get(below, 0)
+        if height >= depth:
+            return Nesting(height + 1, 0)
+        heights[key], sizes[key] = height + 1, min(size, _MOST)
     return Nesting(heights[id(root)], max(0, min(sizes[id(root)] - held, expanded + 1)))
 
 
@@ -110,8 +119,8 @@ def _children(node: object) -> list[object]:
 
 
 def _holding(items: Iterable[object]) -> list[object]:
-    kinds = set(map(type, items))
-    if kinds <= _FLAT:
+    # SECURITY: a subclass of a flat type is none of these; only exact types are passed over in bulk.
+    if _FLAT.issuperset(map(type, items)):
         return []
     found: list[object] = []
     for item in items:

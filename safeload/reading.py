@@ -31,7 +31,7 @@ from safeload.document import Document, Enclosed, TensorSpec
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.inputs import MemorySource
-from safeload.inputs.near import among
+from safeload.inputs.near import spelled
 from safeload.inputs.part import PartSource
 from safeload.judging import Judge, bytes_of_calls, remedy, shape_finding, shared_memo
 from safeload.machine import Program, is_nested
@@ -79,6 +79,8 @@ class Reader:
         self.prefix = prefix
         self.known: Storages | None = None
         self.names = Names(())
+        self.beside: frozenset[str] | None = None
+        self.outer = tally.near
         self.root: object = UNSET
         self.others: list[tuple[str, object]] = []
         self.tensors: dict[object, object] = {}
@@ -122,6 +124,7 @@ class Reader:
                 part = reading.send(answer)
             except StopIteration as stop:
                 self.layout = stop.value
+                self.tally.judged += self.layout.judged
                 return
             answer = None
             if isinstance(part, Pickle):
@@ -135,7 +138,7 @@ class Reader:
             elif isinstance(part, Storages):
                 self.known = part
             elif isinstance(part, Names):
-                self.names = part
+                self.names, self.beside = part, None
             else:
                 self.tally.judged += 1
                 self.tensors[part.name] = declared(part)
@@ -288,6 +291,7 @@ class Reader:
 
     def _inside(self, source: Source, place: str) -> Document | None:
         self.tally.depth += 1
+        self.tally.near = self._near
         try:
             return read_all(source, readings(source, self.tally.limits), self.tally, place)
         except LimitExceeded as error:
@@ -295,6 +299,7 @@ class Reader:
             return None
         finally:
             self.tally.depth -= 1
+            self.tally.near = self.outer
 
     def _nested(self, part: Nested) -> Answer:
         place = _join(self.prefix, part.member)
@@ -350,11 +355,13 @@ class Reader:
 
     def _near(self, name: str) -> bool:
         """Whether a module of this name lies beside the input, or anywhere among the members."""
-        parts = (part for member in self.names.names for part in member.replace("\\", "/").split("/"))
-        return self.tally.near(name) or among(parts, name)
+        if self.beside is None:
+            self.beside = spelled(part for member in self.names.names for part in member.replace("\\", "/").split("/"))
+        return name.casefold() in self.beside or self.outer(name)
 
     def _named(self, part: Named) -> None:
         """A name that a loader imports for a member that is no pickle: the policy judges it."""
+        self.tally.judged += 1
         decision = self.tally.policy.decide(part.module, part.name)
         if decision.verdict is not Verdict.CLEAN:
             name = f"{part.module}.{part.name}"

@@ -194,8 +194,12 @@ def _fails(modules: set[str], name: str, policy: Policy, near: Near) -> bool:
 
     `modules` are the spellings of one module: as the text has it, and as Python 3 takes old names.
 
-    SECURITY: the module runs before its name is looked for, so a file of that name beside the text always counts.
+    SECURITY: the module runs before its name is looked for, so a file of that name beside the text always counts. So it
+    does behind a full stop: Python looks for the last part of ".helper" and runs helper.py, before it refuses the rest.
     """
+    modules = {module.lstrip(".") or module for module in modules if module}
+    if not modules:
+        return True  # no module has an empty name: Python refuses it at once
     tops = {module.partition(".")[0] for module in modules}
     if any(map(near, tops)):
         return False

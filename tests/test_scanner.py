@@ -342,3 +342,33 @@ def test_a_source_that_changes_under_the_scan_is_never_taken_for_both(good: byte
             kept = source.read(0, 8)
             assert kept == good[:8]
             assert scan(good).judged_sha256 == found.report.judged_sha256
+
+
+SCHEMA = """{"__class__": "dict", "__module__": "builtins", "__loader__": "DictNode", "content": {"a": {"__class__":
+"str", "__module__": "builtins", "__loader__": "JsonNode", "content": "1", "is_json": true, "__id__": 1}}, "key_types":
+{"__class__": "list", "__module__": "builtins", "__loader__": "ListNode", "content": [{"__class__": "str", "__module__":
+"builtins", "__loader__": "TypeNode", "__id__": 2}], "__id__": 3}, "__id__": 4, "protocol": 2,
+"_skops_version": "0.16.0"}"""
+
+
+def test_an_archive_whose_names_were_judged_is_no_archive_with_nothing_in_it() -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("schema.json", SCHEMA)
+    for explicit in (True, False):
+        source = MemorySource(data.getvalue())
+        report = scan_source(source, policy=Policy.default(), limits=Limits(), explicit=explicit).report
+        assert (report.verdict, report.container, report.findings) == (Verdict.CLEAN, "skops", ())
+
+
+def test_a_text_in_an_archive_in_an_archive_may_import_what_lies_in_the_outer_one() -> None:
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("notes.txt", "cevil\nnothing\nwords\n")
+    for beside, verdict in (("evil.txt", Verdict.UNJUDGED), ("other.txt", Verdict.SKIPPED)):
+        outer = io.BytesIO()
+        with zipfile.ZipFile(outer, "w") as archive:
+            archive.writestr("inner.zip", inner.getvalue())
+            archive.writestr(beside, "hello\n")
+        source = MemorySource(outer.getvalue())
+        assert scan_source(source, policy=Policy.default(), limits=Limits(), explicit=False).report.verdict is verdict

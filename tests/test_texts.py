@@ -6,7 +6,9 @@ import io
 import pickle
 import random
 import struct
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +35,8 @@ ORDINARY = {
     "requirements.txt": b"certifi\nidna\nclick>=8\n",
     "class.py": b"class Net:\n    pass\n",
     "README.md": b"# demo\n\nPlease read this.\n",
+    "stop words": b"i\nme\nmy\nin\n",
+    "an empty name": b"c\nx\nmore\n",
     "words.txt": b"cat\ndog\nbird\n",
     "unicode.txt": "Grüße aus Köln\n中文\n".encode(),
     "a licence": b"The MIT License (MIT)\n\nPermission is hereby granted.\n",
@@ -52,6 +56,8 @@ JUDGED = {
     "an old name of it": b"c__builtin__\neval\nmore text here\n",
     "a name that a rule knows": b"ctorch.hub\nload\nmore text here\n",
     "a package that a rule knows": b"ctransformers\nanything\nmore text here\n",
+    "a module behind a full stop": b"c.shutil\nrmtree\nmore text here\n",
+    "a module behind a full stop that acts": b"c.antigravity\n- no name\n",
     "a removed module": b"casynchat\nfind_prefix_at_end\nmore text here\n",
     "a module that acts when it is imported": b"cantigravity\n- no name\n",
     "an INST without its mark": b"ios\nsystem\nmore text here\n",
@@ -103,6 +109,22 @@ def test_a_module_beside_the_text_runs_before_its_name_is_missed() -> None:
     assert text(data)
     assert not text(data, "helper.py")
     assert not text(b"chelper.inner\nname\nmore\n", "helper")
+
+
+def test_a_module_behind_a_full_stop_runs_before_it_is_refused(tmp_path: Path) -> None:
+    data = b"c.helper_of_texts\n- not a name\nmore\n"
+    (tmp_path / "helper_of_texts.py").write_text("open('MARKER', 'w').close()")
+    for reader in ("Unpickler", "_Unpickler"):
+        code = f"import io, pickle; pickle.{reader}(io.BytesIO({data!r})).load()"
+        assert (
+            subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=False).returncode == 1
+        )
+        assert (tmp_path / "MARKER").exists()
+        (tmp_path / "MARKER").unlink()
+    assert text(data, ".gitignore")
+    assert not text(data, "helper_of_texts.py")
+    assert not text(b"c.helper_of_texts.more\nname\nmore\n", "helper_of_texts")
+    assert text(ORDINARY["stop words"], ".gitignore", "x.py")
 
 
 def test_a_name_without_letters_of_python_is_found_where_a_file_has_it() -> None:

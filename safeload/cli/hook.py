@@ -41,7 +41,7 @@ Examples:
 
 \b
 Exit codes:
-  0   every checkpoint passes; text, source and images are passed over
+  0   every checkpoint passes; text, source and pictures, read whole, are skipped
   1   a file is refused
   2   a file could not be judged (a Git LFS pointer without its file, say), or the command line is wrong
 """
@@ -49,7 +49,6 @@ Exit codes:
 _NOTHING_STAGED = "nothing is staged, so nothing was judged\n"
 _NOTHING_NAMED = "no file was named, so nothing was judged; what a commit would bring: safeload hook scan --staged\n"
 
-_UNREAD = frozenset({"unknown", "hdf5"})
 _TENSORS_ONLY = frozenset({"safetensors", "safetensors-index"})
 
 
@@ -176,16 +175,20 @@ def holds_pickle(report: Report) -> bool:
 def free_of_pickles(report: Report) -> bool:
     """Whether it is certain that the file holds none, for one in which none was read.
 
-    What no reader takes is none: an unpickler breaks on it before it imports or calls anything, or the reader of
-    pickles would have taken it. Not so what stands for another file, or is cut off.
+    SECURITY: not so what no reader knows, though an unpickler breaks on it: a pickle may stand behind a header, or in
+    an archive that nobody opened.
     """
+    from safeload.containers.unrecognised import WITHOUT_PICKLES
     from safeload.units import KINDS
 
     if report.verdict in {Verdict.SKIPPED, Verdict.CLEAN} or any(kind.name == report.container for kind in KINDS):
         return True
     if report.container in _TENSORS_ONLY:
         return report.verdict is Verdict.UNVETTED
-    return report.container in _UNREAD and all(found.rule == "unrecognised-format" for found in report.findings)
+    if report.container == "hdf5":
+        return all(found.rule == "unrecognised-format" for found in report.findings)
+    told = [found.message for found in report.findings]
+    return report.container == "unknown" and bool(told) and all(one.startswith(WITHOUT_PICKLES) for one in told)
 
 
 def refusal(report: Report) -> list[str]:

@@ -47,7 +47,7 @@ Verdicts:
   unvetted   names code outside the table                         exit 1
   dangerous  would do something a rule calls dangerous            exit 1
   unjudged   not fully understood: never taken for clean          exit 2
-  skipped    met in a folder and no model: text, an image
+  skipped    met in a folder, read whole and no model: text, a picture
 """
 
 

@@ -14,7 +14,8 @@ Verdicts
   dangerous  it does something that a rule or a check calls dangerous
   unjudged   not fully understood: damaged, cut short, ambiguous, encrypted, over a
              limit, of an unknown binary format, or not there
-  skipped    in a folder only: text, an image, an empty file; listed and counted
+  skipped    met in a folder or an archive, not named by you: all of it was read, and
+             it is text, a picture, a program, empty; listed and counted
 
 Of several files the worst decides: dangerous, unjudged, unvetted, clean. No
 option, pack, baseline or setting changes a verdict; some change exit codes.
@@ -85,12 +86,22 @@ Content decides, never a name. These are read, and every pickle in them is judge
 
   torch zips (.pth, .pt, .ckpt, .bin), legacy torch files, torch tars, TorchScript,
   pickles alone or one after the other, .npy and .npz, safetensors with its tree,
-  the index of safetensors shards, zips and tars that hold any of these, and one
-  layer of compression around them
+  the index of safetensors shards, stable-baselines3, skops, NeMo, zips and tars
+  that hold any of these, JSON with pickles in base64, YAML that names Python
+  objects, and one layer of compression around them
+
+Programs: TorchScript, .ptl, torch.package, torch.export .pt2, AOTInductor, .mar
+and Keras run code when they are used. They are unvetted at best, and their parts
+are judged by closed tables.
+
+Folders that a loader takes whole are judged whole, beside their files: Hugging
+Face, MLflow, SageMaker, TorchServe, NeMo and SavedModel folders, and an unpacked
+torch.package.
 
 A file that is two formats at once is judged as both. What is no model, in a
-folder, is skipped with a reason; a file that you name is never skipped. Binary
-formats that nobody here knows are unjudged.
+folder or an archive, is skipped with a reason once all of it was read; a file
+that you name is never skipped. Binary formats that nobody here knows are
+unjudged.
 
 Reports are written as: {reports}
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from safeload.containers.json_text import JsonString, Utf8Text, in_utf8, strings_in, unescaped
+from safeload.containers.sniff import may_import
 from safeload.errors import LimitExceeded
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits
@@ -47,12 +48,14 @@ class EmbeddedPickle(NamedTuple):
     data    what it decodes to
     offset  byte offset of the string in the text
     text    it decodes to printable text with lines that would import something: a pickle of protocol 0, or just text
+    raw     it decodes to bytes that begin like no pickle that Python writes, and like one that Python reads
     """
 
     key: str
     data: bytes
     offset: int
     text: bool = False
+    raw: bool = False
 
 
 def may_hold_pickles(data: bytes) -> bool:
@@ -127,7 +130,7 @@ def _in_string(string: JsonString, written: bytes, label: str, member: str) -> I
         return
     shape = _shape(decoded)
     if shape is not None:
-        yield EmbeddedPickle(label, decoded, string.offset, shape == "text")
+        yield EmbeddedPickle(label, decoded, string.offset, shape == "text", shape == "raw")
 
 
 def _is_serialized(key: bytes) -> bool:
@@ -179,15 +182,19 @@ def _decode(written: bytes) -> bytes | None:
 
 
 def _shape(decoded: bytes) -> str | None:
-    """Whether bytes begin as a pickle ("pickle"), are text that could be one ("text"), or neither."""
+    """Whether bytes begin as a pickle ("pickle"), are text that could be one ("text"), might be one ("raw"), or none.
+
+    A pickle needs neither the opcodes that Python writes first, nor any text.
+    """
     if decoded.startswith(_STARTS):
         return "pickle"
-    if not any(_imports(decoded)):
-        return None
+    imports = any(_imports(decoded))
     if _PRINTABLE.fullmatch(decoded):
-        return "text"
+        return "text" if imports else None
     # A pickle of protocol 1 may hold any bytes. One that imports at once, or after a mark, is told from other data.
-    return "pickle" if decoded.startswith((b"(", b"c")) else None
+    if imports and decoded.startswith((b"(", b"c")):
+        return "pickle"
+    return "raw" if may_import(decoded) else None
 
 
 def _imports(decoded: bytes) -> Iterator[bool]:

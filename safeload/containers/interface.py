@@ -162,12 +162,14 @@ class Layout(NamedTuple):
     metadata   str -> str of the container itself (safetensors `__metadata__`, torch `version`, ...)
     root       whether a load would return a dict of the yielded Tensors ("dict"), the only one ("single") or the
                main stream's object ("stream")
+    judged     how many members a table of the container's own judged, whether it had anything to say or not
     """
 
     storages: Mapping[str, Extent] = _NOTHING
     big_endian: bool = False
     metadata: Mapping[str, str] = _NOTHING
     root: str = "stream"
+    judged: int = 0
 
 
 Part = Pickle | Nested | Named | Names | Tensor | Storages | Finding

@@ -62,7 +62,7 @@ class JsonFile:
             if isinstance(found, EmbeddedPickle):
                 extent = Extent(0, source.size, len(found.data), stored=False)
                 # Base64 of a text is a pickle of protocol 0 to some loader, and just a text to others.
-                yield Nested(f"#{found.key}", extent, found.data, skippable=found.text)
+                yield Nested(f"#{found.key}", extent, found.data, skippable=found.text, raw=found.raw)
             else:
                 yield found
         return Layout(metadata={"kind": "json"})

@@ -240,6 +240,8 @@ def _operator(word: str, frame: _Frame, operand: bool, at: int) -> bool:
         if word not in {"-", "+", "~"}:
             raise Malformed(f"the operator {word!r} without a value before it", offset=at)
         return True
+    if word == "~":
+        raise Malformed("the operator '~' between two values", offset=at)
     if word == "**":
         # SECURITY: `9**9**9` groups to the right, so its size cannot be told from left to right; torch never writes it.
         if frame.raised:

@@ -109,8 +109,17 @@ def may_be_pickle(head: bytes, size: int | None = None) -> bool:
     return _first_event(head, size) != "error"
 
 
+def may_import(data: bytes) -> bool:
+    """Whether CPython could run `data`, all of a pickle, up to a first import. Errs towards True.
+
+    A call or state before it breaks the reading, for nothing could be called or given state; so does an extension code,
+    which stands for nothing unless the process has registered it.
+    """
+    return _first_event(data[:HEAD], len(data)) in ("import", "unknown")
+
+
 def _first_event(head: bytes, size: int | None) -> str:
-    """What happens first when `head` is run: "error", "stop", "effect", or "unknown" when `head` ends before any."""
+    """What comes first when `head` is run: "error", "stop", "import", "effect", "unknown" when it ends before any."""
     if size is None and len(head) < HEAD:
         size = len(head)
     at = 0
@@ -128,7 +137,7 @@ def _first_event(head: bytes, size: int | None) -> str:
         if end < 0:
             return "error"
         if op in _EFFECT or op == 0x2E:
-            return "stop" if op == 0x2E else "effect"
+            return "stop" if op == 0x2E else "import" if op in b"ci\x93" else "effect"
         memoed = memoed or op in b"pqr\x94"
         marked = marked or op == 0x28
         pushed = pushed or op not in _PUSHES_NOTHING

@@ -52,6 +52,9 @@ _DIAGNOSES: dict[str, tuple[str, str, str]] = {
     "pdf": (_GENERIC, "a PDF document", "name the model file instead"),
 }  # fmt: skip
 
+WITHOUT_PICKLES = tuple(_DIAGNOSES[kind][1] for kind in ("gguf", "onnx", "tflite", "parquet", "sqlite", "elf", "pe"))
+"""What is said of formats that are known to hold no pickle, where no reader of ours takes the file either."""
+
 
 class Unrecognised:
     """See the module."""

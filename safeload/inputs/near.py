@@ -12,24 +12,34 @@ from collections.abc import Iterable
 class Beside:
     """Whether one of `folders` holds a file or folder of a name, with any ending, in any case."""
 
-    __slots__ = ("_folders",)
+    __slots__ = ("_folders", "_listed")
 
     def __init__(self, *folders: str) -> None:
         self._folders = tuple(dict.fromkeys(folder or os.curdir for folder in folders))
+        self._listed: tuple[frozenset[str] | None, ...] | None = None
 
     def __call__(self, name: str) -> bool:
         """Whether there is such an entry. Never raises."""
-        return any(_lists(folder, name) for folder in self._folders)
+        # Listed once: a text may name a hundred thousand modules.
+        if self._listed is None:
+            self._listed = tuple(map(_listed, self._folders))
+        wanted = name.casefold()
+        return any(listed is None or wanted in listed for listed in self._listed)
+
+
+def spelled(names: Iterable[str]) -> frozenset[str]:
+    """What the entries are called, with their endings and without, in one case."""
+    folded = {name.casefold() for name in names}
+    return frozenset(folded | {name.partition(".")[0] for name in folded})
 
 
 def among(names: Iterable[str], name: str) -> bool:
     """Whether one of the entries is called `name`, with any ending, in any case."""
-    wanted = name.casefold()
-    return any(entry.casefold().partition(".")[0] == wanted or entry.casefold() == wanted for entry in names)
+    return name.casefold() in spelled(names)
 
 
-def _lists(folder: str, name: str) -> bool:
+def _listed(folder: str) -> frozenset[str] | None:
     try:
-        return among(os.listdir(folder), name)
+        return spelled(os.listdir(folder))
     except (OSError, ValueError):
-        return True
+        return None

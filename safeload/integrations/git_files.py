@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import NamedTuple
 
 from safeload.containers import recognise
@@ -17,7 +16,7 @@ from safeload.errors import InputError, InputNotFound, UsageError
 from safeload.findings import Finding, Severity, Verdict, worst
 from safeload.inputs import MemorySource, open_source
 from safeload.inputs.lfs import LONGEST, LfsObject, Pointer, pointer_of
-from safeload.inputs.near import Beside, among
+from safeload.inputs.near import Beside, spelled
 from safeload.inputs.walk import Target
 from safeload.integrations.git_attributes import AttributeFiles
 from safeload.integrations.git_checkout import Form, Forms, forms
@@ -43,6 +42,7 @@ class GitFiles:
         self._staged: dict[str, Entry] = {}
         self._names: dict[str, str] = {}
         self._attributes: AttributeFiles | None = None
+        self._spelled: frozenset[str] | None = None
 
     def targets(self, paths: Iterable[str]) -> tuple[Target, ...]:
         """The targets for the names that a hook was given; without any, for what a commit made now would bring.
@@ -96,7 +96,10 @@ class GitFiles:
         """Whether a module of a name lies beside the target, or at the top: as the index has it, or the work tree."""
         if self._index is None:
             return Beside(os.path.dirname(target.path), target.root)
-        return partial(among, {part for name in self._index for part in name.split("/")})
+        if self._spelled is None:
+            self._spelled = spelled(part for name in self._index for part in name.split("/"))
+        listed = self._spelled
+        return lambda name: name.casefold() in listed
 
     def name(self, path: str) -> str:
         """A target's path as git spells it, where the index is judged."""

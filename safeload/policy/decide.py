@@ -39,6 +39,9 @@ from safeload.policy.standard_modules import STANDARD
 NAMES = ("weights-only", "standard", "strict")
 """Policies by name: torch's own list, the whole table, and the whole table with nothing excused."""
 
+_DEEPEST = 64
+"""Packages in one another, of those that a name is looked up in: each costs a look at all of its text."""
+
 _REMEMBERED = 4096
 """Decisions kept. Names come from untrusted files: an unbounded cache would be theirs to fill."""
 
@@ -91,7 +94,9 @@ class _Tables(NamedTuple):
 
 
 def _prefixes(module: str) -> Iterator[str]:
-    """`module` and every package above it, longest first."""
+    """`module` and every package above it, longest first; of more packages than any rule names, those on top."""
+    if module.count(".") >= _DEEPEST:
+        module = ".".join(module.split(".", _DEEPEST)[:_DEEPEST])
     while module:
         yield module
         module = module.rpartition(".")[0]

@@ -191,10 +191,10 @@ def test_a_terminal_that_knows_no_letters_gets_escapes(tmp_path: Path, root: Pat
 
 
 def test_our_own_bug_ends_with_two(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: object) -> None:
+    def broken(*_: object) -> None:
         raise KeyError("\x1b[31m")
 
-    monkeypatch.setattr("safeload.cli.scan.walk", broken)
+    monkeypatch.setattr("safeload.cli.scan.select", broken)
     result = scan(model)
     assert result.exit_code == 2
     assert "please report it" in result.stderr

@@ -97,6 +97,8 @@ def test_json_goes_to_stdout_alone(folder: Path) -> None:
         "dangerous": 1,
         "unjudged": 1,
         "skipped": 1,
+        "excluded": 0,
+        "excluded_folders": 0,
     }
     assert [os.path.basename(file["path"]) for file in document["files"]] == [
         "README.md",

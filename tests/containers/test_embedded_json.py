@@ -200,3 +200,26 @@ def test_hostile_bytes():
             found(bytes(broken))
         except (Malformed, LimitExceeded):
             continue
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x95" + bytes(8) + TEXT, b"K\x010" + TEXT, PICKLE[2:], PICKLE[11:], b"\x8a\x01\x010" + PICKLE[11:]],
+    ids=["a frame", "a number thrown away", "no protocol", "no frame", "a long number thrown away"],
+)
+def test_a_pickle_that_begins_as_none_that_python_writes_is_found(data: bytes) -> None:
+    assert pickle.loads(data) is None
+    (part,) = found(json.dumps({"a": base64.b64encode(data).decode()}))
+    assert (part.data, part.raw) == (data, True)
+
+
+def test_other_bytes_are_none() -> None:
+    # An extension code, a plain value, a call of a number, floats, a picture.
+    for data in (
+        b"\x82" + bytes(20),
+        b"N." + bytes(20),
+        b"K\x01K\x02R" + bytes(20),
+        bytes(24),
+        b"\x89PNG\r\n" + bytes(9),
+    ):
+        assert found(json.dumps({"a": base64.b64encode(data).decode()})) == []

@@ -8,6 +8,7 @@ import zlib
 import pytest
 
 from safeload.containers.zip_directory import read_directory
+from safeload.containers.zip_end import find_end
 from safeload.containers.zip_rules import EXAMPLES, RULES
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Verdict
@@ -320,3 +321,11 @@ def test_every_rule_is_reached_or_is_of_another_file():
         for name, rule in RULES.items()
         if name in here - {"zip-comment"}
     )
+
+
+@pytest.mark.parametrize("behind", [65_535, 68_000, 65_535 + 4096])
+def test_the_end_record_is_looked_for_as_far_back_as_torch_looks(behind: int) -> None:
+    # miniz reads blocks of 4 KB from the end and gives up after a block: it finds what lies behind no comment's reach.
+    data = GOOD.build()
+    assert find_end(MemorySource(data + bytes(behind))) == len(data) - 22
+    assert verdicts(data + bytes(behind))["zip-trailing-data"] == "unjudged"

@@ -37,7 +37,8 @@ def _pt2(chance: Chance) -> dict[bytes, bytes]:
     model = json.dumps(
         {"graph_module": {"graph": {"inputs": [], "nodes": []}}, "schema_version": {"major": 8}}
     ).encode()
-    inside = {b"archive_format": b"pt2", b"archive_version": b"0", b"models/model.json": model,
+    inside = {b"archive_format": b"pt2", b"archive_version": b"0", b".data/version": b"3\n",
+              b"models/model.json": model,
               b"data/weights/weight_0": chance.randbytes(8), b"data/sample_inputs/model.pt": chance.pickle(),
               }  # fmt: skip
     if chance.random() < 0.3:
@@ -80,10 +81,16 @@ def _plain(chance: Chance) -> dict[bytes, bytes]:
     return {name: held[name] for name in chance.sample(tuple(held), chance.choice((1, 2, 3)))}
 
 
+def _below(chance: Chance) -> dict[bytes, bytes]:
+    """torch reads no archive without a version."""
+    version = {b"version": b"3\n"} if chance.random() < 0.7 else {}
+    return {b"a/" + name: data for name, data in {**chance.choice(BELOW), **version}.items()}
+
+
 MAKERS = {
     "torch-package": _package, "pt2": _pt2, "npz": _npz, "keras": _keras, "stable-baselines3": _baselines,
     "zip": _plain,
-    "below": lambda chance: {b"a/" + name: data for name, data in chance.choice(BELOW).items()},
+    "below": _below,
     "root": lambda chance: dict(chance.choice(ROOT)),
 }  # fmt: skip
 """Name of the kind -> the members of an honest archive. "below" and "root" are what each loader asks for at least."""

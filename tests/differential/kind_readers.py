@@ -38,7 +38,7 @@ def _torch_kinds(data: bytes) -> Iterator[str]:
     try:
         reader = torch._C.PyTorchFileReader(io.BytesIO(data))
         names = reader.get_all_records()
-    except (RuntimeError, UnicodeDecodeError):
+    except Exception:  # torch lets out what its C++ throws: IndexError for a version that is no number
         return
     if "constants.pkl" in names or reader.has_record("bytecode.pkl"):
         yield "torchscript"

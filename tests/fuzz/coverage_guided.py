@@ -3,6 +3,7 @@
 Needs atheris, which nothing else here does: `pip install -r tests/fuzz/requirements.txt`. What follows TARGET is for
 libFuzzer. Without a folder among it, what is found goes to a new temporary one, and the corpus of the repository is
 where it starts from; an input that fails is kept as crash-... in the folder. Seeds worth keeping: tests/fuzz/corpus.
+`--list` prints the targets.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import tempfile
 from pathlib import Path
 
 CORPUS = Path(__file__).resolve().parent / "corpus"
-NAMES = ("machine", "zip", "legacy", "tar", "numpy", "safetensors", "loader")
+NAMES = (
+    "machine", "zip", "legacy", "tar", "numpy", "safetensors", "loader", "kinds", "packed", "json", "keras", "skops",
+    "torchserve", "pt2", "aoti", "expression", "folder", "units",
+)  # fmt: skip
 MISSING = "coverage-guided fuzzing needs atheris: pip install -r tests/fuzz/requirements.txt"
 
 
@@ -29,6 +33,9 @@ def arguments(target: str, given: list[str]) -> list[str]:
 
 def main(given: list[str]) -> int:
     """The command. Does not return once the fuzzer runs, unless it fails to begin."""
+    if given == ["--list"]:
+        print(*NAMES)
+        return 0
     if not given or given[0] not in NAMES:
         print(f"usage: python -m tests.fuzz.coverage_guided TARGET [libFuzzer's options]; TARGET: {', '.join(NAMES)}")
         return 2

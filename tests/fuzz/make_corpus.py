@@ -6,10 +6,15 @@ clock, so two runs anywhere give the same bytes; a test holds the folder to this
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import shutil
 import struct
 import sys
+import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -146,7 +151,87 @@ def _loader() -> list[tuple[str, str, bytes]]:
     ]
 
 
-_MAKERS = {"machine": _machine, "zip": _zips, "legacy": _legacy, "tar": _tars, "numpy": _arrays,
+def _kinds() -> list[tuple[str, str, bytes]]:
+    script = b"def f():\n    pass\n"
+    made = {
+        "package": {"a/.data/extern_modules": b"torch\n", "a/.data/python_version": b"3.11\n", "a/m.py": script,
+                    "a/m.pkl": numbered(1), "a/version": b"3\n"},
+        "exported": {"a/archive_format": b"pt2", "a/models/m.json": _PROGRAM, "a/data/weights/weight_0": floats(1),
+                     "a/data/aotinductor/m/x_compile_flags.json": b'{"compiler_flags": ["-O3"]}'},
+        "keras": {"config.json": _LAYER, "metadata.json": b"{}"},
+        "skops": {"schema.json": _NODE},
+        "archive": {"MAR-INF/MANIFEST.json": _MANIFEST, "handler.py": script},
+        "baselines": {"data": _SERIALIZED, "_stable_baselines3_version": b"2"},
+    }  # fmt: skip
+    return [(name, f"{name}: what its loader asks for", plain_zip(files).build()) for name, files in made.items()]
+
+
+_PROGRAM = (
+    b'{"graph_module": {"graph": {"nodes": [{"target": "torch.ops.aten.add.Tensor", "inputs": [{"name": "self", "arg":'
+    b' {"as_sym_int": {"as_expr": {"expr_str": "2*s0", "hint": null}}}}]}]}}, "guards_code": ["Eq(s0, 2)"]}'
+)
+_LAYER = (
+    b'{"module": "keras.layers", "class_name": "Lambda", "config": {"function": {"class_name": "__lambda__", "config":'
+    b' {"code": "4wEA"}}}, "registered_name": null}'
+)
+_NODE = (
+    b'{"__class__": "dict", "__module__": "builtins", "__loader__": "DictNode", "content": {"a": {"__class__": '
+    b'"system", "__module__": "os", "__loader__": "FunctionNode", "content": {}}}, "key_types": {}, "protocol": 2}'
+)
+_MANIFEST = b'{"model": {"handler": "handler.py", "serializedFile": "m.pt", "requirementsFile": "../r.txt"}}'
+_SERIALIZED = b'{"p": {":type:": "x", ":serialized:": "Y3Bvc2l4CnN5c3RlbQooVmlkCnRSLg=="}, "q": "a\\u0062\\ud800"}'
+_TEMPLATE = b"{% for m in messages %}{{ m['a' ~ '_'] }}{% if m.x is defined %}{{ m|attr('b') }}{% endif %}{% endfor %}"
+
+
+def _packed() -> list[tuple[str, str, bytes]]:
+    return [
+        ("zlib", "a pickle, compressed", zlib.compress(numbered(1))),
+        ("gzip", "a pickle, compressed", gzip.compress(numbered(1), mtime=0)),
+        ("bz2", "a pickle, compressed", bz2.compress(numbered(1))),
+        ("xz", "a pickle, compressed", lzma.compress(numbered(1))),
+        ("lzma", "a pickle, in the older form", lzma.compress(numbered(1), lzma.FORMAT_ALONE)),
+        ("tags", "YAML with a tag of Python", b"a: !!python/object/apply:os.getcwd []\n%TAG ! x\n"),
+        ("json", "JSON with a pickle", _SERIALIZED),
+    ]
+
+
+def _one(name: str, what: str, *texts: bytes) -> Callable[[], list[tuple[str, str, bytes]]]:
+    """A corpus of a few texts of one sort."""
+    return lambda: [(f"{name}{number or ''}", what, text) for number, text in enumerate(texts)]
+
+
+def _folder() -> list[tuple[str, str, bytes]]:
+    png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0:~\x9bU\0\0\0\0IEND\xaeB`\x82"
+    return [
+        ("text", "words", b"# A title\n\nSome words.\n"), ("source", "Python", b"import os\n\nclass A:\n    pass\n"),
+        ("picture", "PNG", png), ("gif", "GIF", b"GIF89a\1\0\1\0\0\0\0;"), ("pickle", "a text pickle", b"I1\n."),
+        ("call", "a text that calls", b"cposix\nsystem\n(S'echo 1'\ntR."),
+        ("pyc", "a head of code", b"\xa7\r\r\n" + bytes(12)),
+        ("library", "a head of ELF", b"\x7fELF\2\1\1" + bytes(57)), ("wave", "RIFF", b"RIFF\4\0\0\0WAVE"),
+    ]  # fmt: skip
+
+
+def _units() -> list[tuple[str, str, bytes]]:
+    between = b"\n--next--\n"
+    config = b'{"auto_map": {"AutoModel": "a.B"}, "chat_template": "{{ x[\'a\' ~ b] }}", "x": [1, null]}'
+    yaml = b"flavors:\n  python_function: &x {loader_module: os, code: [*y]}\n? k\n: |\n  text\n_target_: nemo.X\n"
+    parts = (config, _TEMPLATE, yaml, b'{"_class_name": ["a", "B"]}', b'[{"path": "", "type": "os.system"}]', yaml)
+    return [
+        ("many", "a folder of many", b"\0" + between.join(parts)), ("served", "a manifest", b"\6" + _MANIFEST),
+        ("package", "a package", b"\x08os\n"), ("graph", "a SavedModel", b"\7\x12\6PyFunc"),
+    ]  # fmt: skip
+
+
+_MAKERS = {"kinds": _kinds, "packed": _packed, "folder": _folder, "units": _units,
+           "json": _one("text", "JSON", _SERIALIZED, b'[1e5, -0.0, NaN, "\\u00e4", {"a": {}, "a": []}]', _NODE),
+           "keras": _one("layer", "a configuration", _LAYER), "skops": _one("node", "a schema", _NODE),
+           "torchserve": _one("manifest", "a manifest", _MANIFEST), "pt2": _one("program", "a program", _PROGRAM),
+           "aoti": _one("flags", "flags", b'{"compiler_flags": ["-O3"], "definitions": ["A=1"], "libraries": ["a"]}'),
+           "expression": _one("term", "an expression", b"Max(1, 2*s0 + FloorDiv(u1, 3)) - Mod(s2, 2)**2",
+                              b"And(Eq(s0, 2), Ne(s1, 3)) | (s0 < 5)",
+                              b"Symbol('s0', integer=True) + Integer(-2)*Float('1.5', precision=53)",
+                              b"L['x'].size()[0] >= 2 and not L['y'][3].dim() == 1 or L['z'].a.item() < math.pi"),
+           "machine": _machine, "zip": _zips, "legacy": _legacy, "tar": _tars, "numpy": _arrays,
            "safetensors": _safetensors, "loader": _loader}  # fmt: skip
 
 

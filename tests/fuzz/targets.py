@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from safeload.containers.archive_zip import ZipArchive
-
 import safeload
 from safeload.containers import Container, recognise
 from safeload.containers.archive_tar import TarArchive
+from safeload.containers.compressed import Compressed
+from safeload.containers.json_file import JsonFile
+from safeload.containers.kinds import ARCHIVES
 from safeload.containers.npy import Npy
 from safeload.containers.npz import Npz
 from safeload.containers.safetensors_file import Safetensors
@@ -21,6 +22,7 @@ from safeload.containers.torch_legacy import TorchLegacy
 from safeload.containers.torch_tar import TorchTar
 from safeload.containers.torch_zip import TorchZip
 from safeload.containers.torchscript import TorchScript
+from safeload.containers.yaml_file import YamlFile
 from safeload.containers.zip_sequence import ZipSequence
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Verdict
@@ -31,6 +33,7 @@ from safeload.nesting import nesting
 from safeload.policy import Policy
 from safeload.scanner import scan_source
 from safeload.tree.interface import KEY
+from tests.fuzz import reader_targets
 from tests.tree.shelf import pack
 
 LIMITS = Limits(opcodes=200_000, inflated_bytes=1 << 22, validated_bytes=1 << 20, nested_files=200, names=10_000)
@@ -65,7 +68,17 @@ def _read_as(data: bytes, containers: tuple[Container, ...]) -> None:
 
 def zips(data: bytes) -> None:
     """Every reader of zips."""
-    _read_as(data, (TorchZip(), TorchScript(), Npz(), ZipSequence(), ZipArchive()))
+    _read_as(data, (TorchZip(), TorchScript(), Npz(), ZipSequence()))
+
+
+def kinds(data: bytes) -> None:
+    """Every archive kind that is a table."""
+    _read_as(data, ARCHIVES)
+
+
+def packed(data: bytes) -> None:
+    """Compressed files, and texts that hold pickles or tags."""
+    _read_as(data, (Compressed(), JsonFile(), YamlFile()))
 
 
 def legacy(data: bytes) -> None:
@@ -120,5 +133,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "numpy": arrays,
     "safetensors": safetensors,
     "loader": loader,
+    "kinds": kinds,
+    "packed": packed,
+    **reader_targets.TARGETS,
 }
 """Name of the target, and of its folder of the corpus -> what it does with bytes."""

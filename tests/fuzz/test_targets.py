@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import safeload
-from tests.fuzz import coverage_guided, targets
+from safeload.scanner import Scan
+from tests.fuzz import coverage_guided, reader_targets, targets
 from tests.fuzz.coverage_guided import CORPUS, NAMES
 from tests.fuzz.damage import some_bytes
 from tests.fuzz.make_corpus import write
@@ -38,8 +39,44 @@ def test_every_target_takes_its_corpus_and_what_is_left_of_it(name: str) -> None
             TARGETS[name](some_bytes(rng, data, rng.choice(seeds)))
 
 
-def test_the_names_are_the_targets() -> None:
+@pytest.mark.parametrize("name", reader_targets.TARGETS)
+def test_the_readers_take_damage_upon_damage(name: str) -> None:
+    seeds = [data for path, data in files(CORPUS).items() if path.startswith(f"{name}/")]
+    rng = random.Random(name)
+    for _ in range(250):
+        data = rng.choice(seeds)
+        for _ in range(rng.choice((1, 2, 4))):
+            data = some_bytes(rng, data, rng.choice(seeds))
+        TARGETS[name](data)
+
+
+def test_an_expression_that_reaches_into_an_object_is_noticed() -> None:
+    for text in ("s0.__class__", "L[(lambda: 1)]", "[x for x in s0]", "'a'", "f('a')"):
+        with pytest.raises(AssertionError):
+            reader_targets.assert_plain(text, reaching=True)
+    reader_targets.assert_plain("L['x'].size()[0] >= 2", reaching=True)
+    with pytest.raises(AssertionError):
+        reader_targets.assert_plain("L['x'].size()[0] >= 2", reaching=False)
+
+
+def test_a_call_that_is_passed_over_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    skipped = safeload.Report("x", safeload.Verdict.SKIPPED, size=1, reason="text, no model")
+    clean = safeload.Report("x", safeload.Verdict.CLEAN, size=1)
+
+    def scan(*given: object, explicit: bool = True, **options: object) -> Scan:
+        return Scan(clean if explicit else skipped, None)
+
+    monkeypatch.setattr(reader_targets, "scan_source", scan)
+    for data in (b"cposix\nsystem\n(S'echo safeload-sample'\ntR.", b"(dp0\n.", b"I1\n."):
+        with pytest.raises(AssertionError):
+            reader_targets.folder_file(data)
+    reader_targets.folder_file(b"Some words.\n")
+
+
+def test_the_names_are_the_targets(capsys: pytest.CaptureFixture[str]) -> None:
     assert tuple(TARGETS) == NAMES
+    assert coverage_guided.main(["--list"]) == 0
+    assert capsys.readouterr().out.split() == list(NAMES)
 
 
 @pytest.mark.parametrize("name", ["plain", "framed", "text", "wide"])
@@ -47,10 +84,18 @@ def test_honest_pickles_of_the_corpus_are_clean(name: str) -> None:
     assert str(safeload.scan(CORPUS / "machine" / name).verdict) == "clean"
 
 
+READERS = (
+    "strings", "keras_config", "skops_schema", "torchserve_manifest", "pt2_program", "aoti_flags", "check_expression",
+    "whole", "judge",
+)  # fmt: skip
+
+
 def test_a_target_fails_with_its_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*given: object, **options: object) -> None:
         raise TypeError("x")
 
+    for name in READERS:
+        monkeypatch.setattr(reader_targets, name, broken)
     monkeypatch.setattr(targets, "run", broken)
     monkeypatch.setattr(targets, "scan_source", broken)
     monkeypatch.setattr(safeload, "scan", broken)

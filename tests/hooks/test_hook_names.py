@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import struct
 import subprocess
 import sys
+import zlib
+from contextlib import closing
 
 import pytest
 
 from safeload.cli.hook import free_of_pickles, holds_pickle
 from safeload.findings import Verdict
+from safeload.inputs import MemorySource
+from safeload.limits import Limits
+from safeload.policy import Policy
 from safeload.report import Report
+from safeload.scanner import report_on
 
 from .conftest import DANGEROUS, PICKLE, SAFETENSORS, UNVETTED, Repo, clean_environment
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+PNG = (
+    b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+    + _chunk(b"IDAT", zlib.compress(bytes(2))) + _chunk(b"IEND", b"")
+)  # fmt: skip
+"""A picture of one black dot."""
 
 
 def test_a_clean_checkpoint_source_and_text_pass(repo: Repo) -> None:
@@ -106,10 +125,17 @@ def test_no_pickle_knows_the_containers_of_pickles(repo: Repo, sample: str) -> N
 def test_no_pickle_lets_formats_without_pickles_pass(repo: Repo) -> None:
     repo.put("a.npy", "benign/array.npy")
     repo.put("a.gguf", b"GGUF" + bytes([3, 0, 0, 0]) + bytes(64))
-    repo.put("a.db", b"SQLite format 3\0" + bytes(100))
-    repo.put("a.png", b"\x89PNG\r\n\x1a\n" + bytes(50))
+    with closing(sqlite3.connect(repo.path / "a.db")) as database, database:
+        database.execute("create table words (word text)")
+    repo.put("a.png", PNG)
     done = repo.safeload("hook", "no-pickle", "--", "a.npy", "a.db", "a.png", "a.gguf")
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_picture_that_goes_on_behind_its_end_is_not_free_of_pickles(repo: Repo) -> None:
+    repo.put("a.png", PNG + b"more")
+    done = repo.safeload("hook", "no-pickle", "--", "a.png")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (2, "UNJUDGED   a.png  unknown")
 
 
 def test_free_of_pickles_is_only_what_was_read_to_its_end() -> None:
@@ -117,6 +143,13 @@ def test_free_of_pickles_is_only_what_was_read_to_its_end() -> None:
     assert free_of_pickles(Report("x", Verdict.CLEAN, container="npy"))
     assert free_of_pickles(Report("x", Verdict.UNVETTED, container="safetensors"))
     assert not free_of_pickles(Report("x", Verdict.UNJUDGED, container="unknown"))
+    for data, free in (
+        (b"GGUF\3\0\0\0" + bytes(64), True), (b"PAR1" + bytes(60), True), (b"\x7fELF" + bytes(60), True),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(60), False), (b"Rar!\x1a\x07" + bytes(60), False), (b"Salted__" * 8, False),
+        (bytes(range(1, 200)), False), (bytes(64), False), (b"PK\3\4" + bytes(60), False),
+    ):  # fmt: skip
+        report = report_on(MemorySource(data, "x"), policy=Policy.default(), limits=Limits(), explicit=False)
+        assert free_of_pickles(report) is free
     assert not free_of_pickles(Report("x", Verdict.UNVETTED, container="zip"))
     assert not free_of_pickles(Report("x", Verdict.UNJUDGED, container="safetensors"))
     assert holds_pickle(Report("x", Verdict.UNJUDGED, container="safetensors+pickle", streams=1))

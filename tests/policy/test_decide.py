@@ -331,3 +331,12 @@ class TestFromFile:
             Policy.from_file(tmp_path / "absent.toml")
         with pytest.raises(InputIsDirectory):
             Policy.from_file(tmp_path)
+
+
+def test_a_module_in_more_packages_than_any_rule_names_is_looked_up_by_those_on_top() -> None:
+    # Each of them would cost a look at the whole text: half a million of them took minutes.
+    deep = ".".join(["a"] * 500_000)
+    assert Policy.default().decide(deep, "x").kind is Kind.UNKNOWN
+    top = Policy.default().decide("ctypes", "anything")
+    assert top.kind is Kind.DANGEROUS
+    assert Policy.default().decide(f"ctypes.{deep}", "anything").rule == top.rule

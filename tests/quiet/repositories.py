@@ -20,12 +20,15 @@ from tests.quiet import prose, sources
 
 # Their first letters are opcodes of pickles, or begin a line that is an operand of one.
 PACKAGES = (
-    "absl-py aiohttp boto3 bokeh certifi charset-normalizer click cloudpickle cryptography dask django einops fastapi"
-    " fsspec gitpython grpcio h5py huggingface-hub hydra-core idna imageio importlib-metadata ipython jinja2 joblib"
-    " jupyter keras lightning lxml matplotlib mkl networkx numpy omegaconf opencv-python packaging pandas pillow"
-    " protobuf pyarrow pydantic pytest PyYAML Quandl requests rich ruff safetensors scikit-learn scipy seaborn sympy"
-    " tensorboard torch tqdm transformers typer urllib3 uvicorn Vispy wandb xgboost yarl zstandard"
-).split()
+    "absl-py", "aiohttp", "boto3", "bokeh", "certifi", "charset-normalizer", "click", "cloudpickle",
+    "cryptography", "dask", "django", "einops", "fastapi", "fsspec", "gitpython", "grpcio", "h5py",
+    "huggingface-hub", "hydra-core", "idna", "imageio", "importlib-metadata", "ipython", "jinja2", "joblib",
+    "jupyter", "keras", "lightning", "lxml", "matplotlib", "mkl", "networkx", "numpy", "omegaconf",
+    "opencv-python", "packaging", "pandas", "pillow", "protobuf", "pyarrow", "pydantic", "pytest", "PyYAML",
+    "Quandl", "requests", "rich", "ruff", "safetensors", "scikit-learn", "scipy", "seaborn", "sympy",
+    "tensorboard", "torch", "tqdm", "transformers", "typer", "urllib3", "uvicorn", "Vispy", "wandb", "xgboost",
+    "yarl", "zstandard",
+)  # fmt: skip
 
 Files = dict[str, bytes]
 
@@ -74,7 +77,7 @@ def conda() -> Files:
                 "environment.yml": "channels:\n  - conda-forge\ndependencies:\n  - python=3.11\n  - numpy\n",
                 "environment-named.yml": "name: demo\nchannels:\n- defaults\ndependencies:\n- pip\n- pip:\n  - demo\n",
                 "conda-lock.txt": "# platform: linux-64\n@EXPLICIT\nhttps://example.org/python-3.11.tar.bz2#d41d8cd9\n",
-                "conda.recipe/meta.yaml": '{% set version = "0.2.0" %}\n\npackage:\n  name: demo\n  version: {{ version }}\n',
+                "conda.recipe/meta.yaml": '{% set version = "0.2.0" %}\n\npackage:\n  name: demo\n',
                 "conda.recipe/build.sh": "$PYTHON -m pip install . -vv\n",
                 "conda.recipe/bld.bat": prose.MAKEFILE.replace("\n", "\r\n"),
                 "conda_build_config.yaml": "python:\n  - 3.10\n  - 3.11\nc_compiler:\n  - gcc\n",
@@ -114,9 +117,7 @@ def cmake() -> Files:
                 "cmake/demo-config.cmake.in": sources.CMAKE_IN,
                 "CMakePresets.json": json.dumps({"version": 3, "configurePresets": [{"name": "default"}]}, indent=2),
                 "build/CMakeCache.txt": "# This is the CMakeCache file.\nCMAKE_BUILD_TYPE:STRING=Release\n",
-                "build/compile_commands.json": json.dumps(
-                    [{"directory": "/b", "command": "c++ a.cpp", "file": "a.cpp"}]
-                ),
+                "build/compile_commands.json": json.dumps([{"directory": "/b", "file": "a.cpp"}]),
                 "build/cmake_install.cmake": "# Install script for directory: /demo\n\nif(NOT DEFINED A)\nendif()\n",
                 "meson.build": "project('demo', 'cpp')\nexecutable('demo', 'main.cpp')\n",
                 "demo.pc.in": "prefix=@prefix@\n\nName: demo\nLibs: -ldemo\n",
@@ -164,7 +165,7 @@ def sphinx() -> Files:
                 "docs/requirements.txt": "sphinx>=7\nfuro\nmyst-parser\n",
                 "docs/_static/custom.css": sources.CSS,
                 "docs/_static/custom.js": sources.JS,
-                "docs/_templates/layout.html": '{% extends "!layout.html" %}\n{% block footer %}{{ super() }}{% endblock %}\n',
+                "docs/_templates/layout.html": '{% extends "!layout.html" %}\n{{ super() }}\n',
                 "docs/_build/html/index.html": prose.HTML,
                 "docs/_build/html/searchindex.js": 'Search.setIndex({"docnames": ["index"], "terms": {"a": 0}})',
                 "docs/_build/html/_sources/index.rst.txt": sources.INDEX,
@@ -190,7 +191,7 @@ def sphinx() -> Files:
             "docs/_static/", "logo.png", "photo.jpeg", "a.gif", "favicon.ico", "font.woff2", "font.woff", "b.webp"
         )
         | {
-            "docs/_build/html/objects.inv": made_tables_inventory(),
+            "docs/_build/html/objects.inv": inventory(),
             "docs/locale/de/LC_MESSAGES/index.mo": made_programs.catalog(),
             "docs/paper/paper.pdf": made.pdf(),
             "docs/windows.txt": b"c text with lines\r\nof another kind\r\n",
@@ -201,7 +202,7 @@ def sphinx() -> Files:
     )
 
 
-def made_tables_inventory() -> bytes:
+def inventory() -> bytes:
     """The list of objects that Sphinx writes: four lines of text, then a stream, which nobody can tell from others."""
     return b"# Sphinx inventory version 2\n# Project: demo\n# Version: 0.2\n# uncompressed here\n"
 
@@ -212,9 +213,9 @@ def mlflow() -> Files:
         common(prose.GPL)
         | encoded(
             {
-                "MLproject": "name: demo\n\nconda_env: conda.yaml\n\nentry_points:\n  main:\n    command: 'python train.py'\n",
+                "MLproject": "name: demo\n\nconda_env: conda.yaml\n\nentry_points:\n  main:\n    command: 'a'\n",
                 "conda.yaml": "channels:\n- conda-forge\ndependencies:\n- python=3.11\n- pip:\n  - mlflow\n",
-                "python_env.yaml": "python: 3.11.7\nbuild_dependencies:\n- pip==24.0\ndependencies:\n- -r requirements.txt\n",
+                "python_env.yaml": "python: 3.11.7\ndependencies:\n- -r requirements.txt\n",
                 "requirements.txt": "mlflow==2.14.0\ncloudpickle==3.0.0\nnumpy==1.26.4\n",
                 "train.py": sources.PYTHON_BARE,
                 "mlruns/0/meta.yaml": "artifact_location: mlruns/0\nexperiment_id: '0'\nname: Default\n",
@@ -259,8 +260,8 @@ def dvc() -> Files:
         common(prose.MIT_OF)
         | encoded(
             {
-                "dvc.yaml": "stages:\n  prepare:\n    cmd: python prepare.py\n    deps:\n    - data/raw.csv\n    outs:\n    - data/a\n",
-                "dvc.lock": f"schema: '2.0'\nstages:\n  prepare:\n    cmd: python prepare.py\n    deps:\n    - path: a\n      md5: {digest}\n",
+                "dvc.yaml": "stages:\n  prepare:\n    cmd: python prepare.py\n    deps:\n    - a\n",
+                "dvc.lock": f"schema: '2.0'\nstages:\n  prepare:\n    deps:\n    - path: a\n      md5: {digest}\n",
                 "params.yaml": "prepare:\n  split: 0.2\n  seed: 20170428\n",
                 "data/raw.csv.dvc": f"outs:\n- md5: {digest}\n  size: 14445097\n  hash: md5\n  path: raw.csv\n",
                 "models/model.pkl.dvc": f"outs:\n- md5: {digest}.dir\n  nfiles: 2\n  path: model.pkl\n",
@@ -279,7 +280,7 @@ def dvc() -> Files:
                 "references/stopwords.txt": "i\nme\nmy\nin\nis\nit\nnot\ncan\ncould\n",
                 "reports/report.tex": prose.LATEX,
                 "setup.cfg": prose.SETUP_CFG,
-                "Pipfile": '[[source]]\nurl = "https://pypi.org/simple"\n\n[packages]\nnumpy = "*"\n',
+                "Pipfile": '[[source]]\nurl = "https://example.org/simple"\n\n[packages]\nnumpy = "*"\n',
                 "poetry.lock": '# This file is generated.\n[[package]]\nname = "certifi"\nversion = "2024.2.2"\n',
                 "package.json": json.dumps({"name": "demo", "version": "0.2.0"}, indent=2),
                 "package-lock.json": json.dumps(

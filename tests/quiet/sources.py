@@ -41,7 +41,7 @@ HEADER = '#pragma once\n\nextern "C" {\nint add(int a, int b);\n}\n'
 
 CUDA = "__global__ void add(float* a, const float* b, int n) {\n  int i = blockIdx.x * blockDim.x + threadIdx.x;\n}\n"
 
-FORTRAN = "MODULE string_test\n\n  character(len=8) :: string\n  character string77 * 8\n\n  character(len=12)\n\nEND MODULE\n"
+FORTRAN = "MODULE string_test\n\n  character(len=8) :: string\n  character string77 * 8\n\n  character(len=12)\nEND\n"
 
 FORTRAN_77 = "C     FILE: FIB1.F\n      SUBROUTINE FIB(A,N)\nC\n      INTEGER N\n      REAL*8 A(N)\n      END\n"
 

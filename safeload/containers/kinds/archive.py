@@ -89,7 +89,7 @@ class KindArchive:
                 f"none of the {len(directory.entries)} members is a model, a pickle or an archive: nothing was judged",
             )
         yield from findings_of(members.notes)
-        return Layout(storages, metadata={"archive": self.kind.name})
+        return Layout(storages, metadata={"archive": self.kind.name}, judged=judged)
 
     def _member(self, entry: Entry, first: str) -> _Member:
         """The entry, with the row that its name has below the archive's folder."""
