@@ -175,9 +175,10 @@ def _is_refused(change: Mutation) -> bool:
 
 
 def _imports(source: Source, start: int, error: Malformed, policy: Policy, near: Near) -> bool:
-    """Whether the opcode that broke the reading is an INST without its mark, whose module may be there.
+    """Whether the opcode that broke the reading is an INST without its mark, whose module does something.
 
-    SECURITY: the unpickler in Python imports the class before it misses the mark; the one in C does not.
+    SECURITY: the unpickler in Python imports the class before it misses the mark; the one in C does not. Nothing comes
+    of the class, so only a module counts that lies beside the text, or that a rule calls dangerous.
     """
     lines = source.peek(start + (error.offset or 0), _LONGEST_IMPORT).split(b"\n", 2)
     if not lines[0].startswith(b"i"):
@@ -186,7 +187,7 @@ def _imports(source: Source, start: int, error: Malformed, policy: Policy, near:
         return False  # longer than the name of any file
     # A name that goes on is taken for one that could be there.
     name = lines[1].decode("utf-8", "replace") if len(lines) == 3 else "name"
-    return not _fails({lines[0][1:].decode("utf-8", "replace")}, name, policy, near)
+    return _does_something({lines[0][1:].decode("utf-8", "replace")}, name, policy, near)
 
 
 def _fails(modules: set[str], name: str, policy: Policy, near: Near) -> bool:
@@ -197,15 +198,22 @@ def _fails(modules: set[str], name: str, policy: Policy, near: Near) -> bool:
     SECURITY: the module runs before its name is looked for, so a file of that name beside the text always counts. So it
     does behind a full stop: Python looks for the last part of ".helper" and runs helper.py, before it refuses the rest.
     """
-    modules = {module.lstrip(".") or module for module in modules if module}
-    if not modules:
-        return True  # no module has an empty name: Python refuses it at once
-    tops = {module.partition(".")[0] for module in modules}
-    if any(map(near, tops)):
+    if _does_something(modules, name, policy, near):
         return False
-    kinds = {policy.decide(module, name).kind for module in modules}
-    if Kind.DANGEROUS in kinds:
-        return False  # a rule for all names of the module: importing it does something
-    if not all(re.fullmatch(_DOTTED, text) for text in (*modules, name)):
-        return True
-    return kinds == {Kind.UNKNOWN} and not any(map(policy.knows_package, tops))
+    named = _importable(modules)
+    if not named or not all(re.fullmatch(_DOTTED, text) for text in (*named, name)):
+        return True  # no module has an empty name: Python refuses it at once
+    unknown = all(policy.decide(module, name).kind is Kind.UNKNOWN for module in named)
+    return unknown and not any(policy.knows_package(module.partition(".")[0]) for module in named)
+
+
+def _importable(modules: set[str]) -> set[str]:
+    return {module.lstrip(".") or module for module in modules if module}
+
+
+def _does_something(modules: set[str], name: str, policy: Policy, near: Near) -> bool:
+    """Whether the module may be the text's own company, or is one that acts when it is imported."""
+    return any(
+        near(module.partition(".")[0]) or policy.decide(module, name).kind is Kind.DANGEROUS
+        for module in _importable(modules)
+    )

@@ -43,6 +43,7 @@ ORDINARY = {
     "Fortran": b"MODULE string_test\n\n  character(len=8) :: string\n  character string77 * 8\n\n  character(len=12)\n",
     "a note": b"N.B. this is a note\n",
     "a literal that ends before a full stop": b"C\x20" + b"a" * 32 + b". And more text.\n",
+    "top_level.txt": b"isympy\nsympy\n",
     "one long line": b"if(a){" + b"b();" * 2000 + b"}",
     "blank": b"\n\n\n",
     "csv": b"col_a,col_b\n1,2\n",

@@ -179,7 +179,7 @@ def test_answers_cross_as_ascii_json_alone(tmp_path: Path) -> None:
     """What a real worker writes, byte for byte: a line of JSON for its settings, and one for each file."""
     (tmp_path / "a.pkl").write_bytes(b"\x80\x02cnope\nnope\n)R.")
     setup = {"policy": None, "limits": SETTINGS.limits._asdict(), "memory": 1 << 31, "seconds": 60}
-    request = {"path": str(tmp_path / "a.pkl"), "explicit": True}
+    request = {"path": str(tmp_path / "a.pkl"), "explicit": True, "root": None}
     command = Workers(SETTINGS).command
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin
