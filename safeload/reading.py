@@ -31,7 +31,7 @@ from safeload.document import Document, Enclosed, TensorSpec
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.inputs import MemorySource
-from safeload.inputs.near import spelled
+from safeload.inputs.near import Among
 from safeload.inputs.part import PartSource
 from safeload.judging import Judge, bytes_of_calls, remedy, shape_finding, shared_memo
 from safeload.machine import Program, is_nested
@@ -79,8 +79,7 @@ class Reader:
         self.prefix = prefix
         self.known: Storages | None = None
         self.names = Names(())
-        self.beside: frozenset[str] | None = None
-        self.outer = tally.near
+        self.beside, self.outer = Among(()), tally.near
         self.root: object = UNSET
         self.others: list[tuple[str, object]] = []
         self.tensors: dict[object, object] = {}
@@ -138,7 +137,7 @@ class Reader:
             elif isinstance(part, Storages):
                 self.known = part
             elif isinstance(part, Names):
-                self.names, self.beside = part, None
+                self.names, self.beside = part, Among(part.names)
             else:
                 self.tally.judged += 1
                 self.tensors[part.name] = declared(part)
@@ -355,13 +354,10 @@ class Reader:
 
     def _near(self, name: str) -> bool:
         """Whether a module of this name lies beside the input, or anywhere among the members."""
-        if self.beside is None:
-            self.beside = spelled(part for member in self.names.names for part in member.replace("\\", "/").split("/"))
-        return name.casefold() in self.beside or self.outer(name)
+        return self.beside(name) or self.outer(name)
 
     def _named(self, part: Named) -> None:
         """A name that a loader imports for a member that is no pickle: the policy judges it."""
-        self.tally.judged += 1
         decision = self.tally.policy.decide(part.module, part.name)
         if decision.verdict is not Verdict.CLEAN:
             name = f"{part.module}.{part.name}"

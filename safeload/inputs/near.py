@@ -27,6 +27,22 @@ class Beside:
         return any(listed is None or wanted in listed for listed in self._listed)
 
 
+class Among:
+    """Whether a part of one of the paths is called by a name, with any ending, in any case."""
+
+    __slots__ = ("_paths", "_spelled")
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = paths
+        self._spelled: frozenset[str] | None = None
+
+    def __call__(self, name: str) -> bool:
+        """Whether there is such a part."""
+        if self._spelled is None:
+            self._spelled = spelled(part for path in self._paths for part in path.replace("\\", "/").split("/"))
+        return name.casefold() in self._spelled
+
+
 def spelled(names: Iterable[str]) -> frozenset[str]:
     """What the entries are called, with their endings and without, in one case."""
     folded = {name.casefold() for name in names}
