@@ -344,10 +344,10 @@ class Reader:
                 self.tally.add(finding._replace(member=_join(self.prefix, inner)))
 
     def _no_model(self, source: Source, place: str) -> str:
-        """Why a member met in an archive is no model, "" when it is to be judged."""
-        tally = self.tally
+        """Why a member met in an archive is no model, "" when it is to be judged. Thousands may be empty."""
+        limits, policy = self.tally.limits, self.tally.policy
         try:
-            return no_model(source, readings(source, tally.limits), tally.limits, tally.policy, self._near)
+            return no_model(source, readings(source, limits), limits, policy, self._near) if source.size else "empty"
         except LimitExceeded as error:
             self._broken(error, place, None, None)
             return ""

@@ -60,6 +60,8 @@ def integer(state: State, text: bytes, offset: int) -> int:
         if _SPELLED.fullmatch(text.partition(b"\0")[0]):
             raise state.limit("integer_bytes", f"a text integer of {len(text)} bytes", offset)
         raise Malformed(f"{text[:40]!r} is not an integer", offset=offset)
+    if len(text) > state.integer_limit:
+        raise state.limit("integer_bytes", f"a text integer of {len(text)} bytes", offset)
     if _INTEGER.fullmatch(text) is None:
         # 126992 (base 0 or 10), 126996 (zero bytes), 135241, 144410: sign, spaces, underscores, leading zeros
         state.note(f"{text[:40]!r} is not how pickle writes an integer", offset)
