@@ -95,8 +95,8 @@ class Reader:
         except (Malformed, LimitExceeded) as error:
             whole = False
             self._broken(error, self.prefix, None, error.offset)
+        self.tally.judged += whole and self.container.name in ("safetensors", "npy")  # also one without a tensor
         if self.container.name == "safetensors":
-            self.tally.judged += whole  # also one without a tensor
             self._tree()
         self._settle()
         self._units()

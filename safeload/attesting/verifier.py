@@ -153,14 +153,13 @@ class Walk:
         self.source, self.start, self.stop, self.arity, self.room = source, start, stop, arity, room
         self.data, self.at, self.frame, self.opcodes, here, code = b"", 0, 0, 1, 0, ""
         self.stack: list[Any] = []
-        self.marks, self.hooks = [0], list[Any]()
-        self.memo: dict[int, Any] = {}
-        self.names, self.loads = dict[str, dict[str, Any]](), dict[str, dict[str, Any]]()
+        self.marks, self.hooks, self.memo = [0], list[Any](), dict[int, Any]()
+        self.names, self.loads, self.seen = dict[str, dict[str, Any]](), dict[str, dict[str, Any]](), dict[str, int]()
         try:
             head = self.take(2)
             want(head[0] == 0x80 and 2 <= head[1] <= 5, "no pickle of protocol 2 to 5 begins here")
             while code != ".":
-                here, code, self.opcodes = self.at, chr(self.take(1)[0]), self.opcodes + 1
+                here, code, self.opcodes, self.seen[code] = self.at, chr(self.take(1)[0]), self.opcodes + 1, self.at
                 self.step(code)
                 want(not self.frame or self.at <= self.frame, "an opcode crosses the end of its frame")
                 self.frame = 0 if self.at == self.frame else self.frame
@@ -369,8 +368,10 @@ def derive(source: Source) -> dict[str, Any]:
         want(b"PK\5\6" not in source.peek(max(0, source.size - 65557), 65557), "the file ends like a zip")
         while at < source.size and not (legacy and len(walks) == 5):
             walks.append(Walk(source, at, source.size, 6 if legacy and len(walks) == 3 else 0))
-            legacy = legacy or (len(walks) == 1 and type(walks[0].value) is int and walks[0].value == MAGIC)
-            at = walks[-1].end
+            at, legacy = walks[-1].end, type(walks[0].value) is int and walks[0].value == MAGIC
+            # SECURITY: one Unpickler keeps its memo from pickle to pickle, and MEMOIZE counts on: what is got moves.
+            moved = not legacy and "\x94" in walks[-1].seen and {"h", "j"} & walks[-1].seen.keys()
+            want(len(walks) == 1 or not moved, f"the pickle that ends at {at:#x} depends on those before it")
         if legacy:
             want(len(walks) == 5 and walks[1].value == PROTOCOL and is_made(walks[4].value, "list"), "no file of torch")
             listed, loads = walks[4].value.items, walks[3].loads

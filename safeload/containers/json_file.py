@@ -78,7 +78,8 @@ def _starts_like_json(source: Source) -> bool:
         rest = piece.lstrip(_BLANK)
         if rest:
             return rest.startswith(_STARTS)
-        if not piece:
+        # Zeros stand beside the blanks of wide letters, never alone: files of zeros may have any length.
+        if not piece.strip(b"\0"):
             return False
         at += len(piece)
     return False

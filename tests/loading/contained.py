@@ -30,7 +30,7 @@ _EFFECTS = ("exec", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spa
 
 _USED = tuple(f"safeload.{part}" for part in (
     "checks", "containers", "inputs", "loading.arrays", "loading.load", "loading.numpy", "machine", "policy",
-    "shard_index", "shard_sets", "vetted",
+    "shard_index", "shard_sets", "texts", "units", "vetted",
 ))  # fmt: skip
 
 
@@ -123,8 +123,12 @@ def _load(answer: Connection, given: Any, options: dict[str, Any], memory: int) 
 def import_all() -> None:
     """Import what safeload imports on first use, so that what a load imports besides is the file's doing."""
     import safeload
+    from safeload.texts import _ENCODINGS
 
-    codecs.lookup("cp437")  # of the names in old zips
+    # Of the names in old zips, of JSON, and of texts from before Unicode.
+    wide = (f"utf-{width}{order}" for width in (16, 32) for order in ("", "-le", "-be"))
+    for encoding in ("cp437", "cp1252", "utf-8-sig", *wide, *_ENCODINGS.values()):
+        codecs.lookup(encoding)
     for module in pkgutil.walk_packages(safeload.__path__, "safeload."):
         if module.name.startswith(_USED):
             importlib.import_module(module.name)
