@@ -117,7 +117,7 @@ def _is_lzma_alone(source: Source) -> bool:
     noise, so what comes out decides, also where it breaks off: a reader hands out what came before. The dictionary's
     size is replaced, for one that is larger than we allow says nothing of what another reader gets.
     """
-    head = source.peek(0, _ALONE_HEAD)
+    head = source.peek(0, HEAD)
     # Properties below 9 * 5 * 5, then a dictionary's size and a length; the coded data begins with a zero.
     if len(head) < _ALONE_LEAST or head[0] >= 225 or head[13]:
         return False
@@ -128,10 +128,15 @@ def _is_lzma_alone(source: Source) -> bool:
     out = b""
     try:
         decoder = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_XZ_MEMORY)
-        piece = decoder.decompress(head[:1] + _ALONE_DICTIONARY + head[5:], _ALONE_STEP)
-        while piece and len(out) < HEAD:
-            out += piece
-            piece = b"" if decoder.eof else decoder.decompress(b"", _ALONE_STEP)
+        for step in range(2):
+            # What is no .lzma breaks off before more than the head is wanted.
+            fed = source.peek(HEAD, _ALONE_HEAD - HEAD) if step else head[:1] + _ALONE_DICTIONARY + head[5:]
+            piece = decoder.decompress(fed, _ALONE_STEP)
+            while piece and len(out) < HEAD:
+                out += piece
+                piece = b"" if decoder.eof else decoder.decompress(b"", _ALONE_STEP)
+            if decoder.eof or len(out) >= HEAD:
+                break
     except (lzma.LZMAError, ValueError, EOFError, MemoryError):
         pass  # what came out before is what counts
     return bool(out) and kind_of(out) not in {"unknown", "text", "python", "json", "html"}

@@ -14,7 +14,7 @@ from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
 from safeload.source import Source
 
-_PIECE = 1 << 16
+_HEAD, _PIECE = 1 << 12, 1 << 16
 _BLANK = b" \t\r\n\0"
 _STARTS = (b"{", b"[", b'"')
 # Texts at the start, and what follows them, unless it is something that a lenient reader of JSON goes on with.
@@ -72,7 +72,8 @@ def _starts_like_json(source: Source) -> bool:
     """Whether the first letter is one of JSON's; blanks before it may have any length."""
     at = 0
     while at < source.size:
-        piece = source.peek(at, _PIECE)
+        # The least that a reader takes at once; few files begin with more blanks.
+        piece = source.peek(at, _PIECE if at else _HEAD)
         if at == 0 and piece.startswith(_MARKS):
             return True
         rest = piece.lstrip(_BLANK)

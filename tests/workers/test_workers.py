@@ -163,7 +163,7 @@ def test_a_worker_ends_with_its_parent(root: Path, log: Path) -> None:
     worker.stdin.write(
         json.dumps({"policy": None, "limits": limits, "memory": 1 << 33, "seconds": 60}).encode() + b"\n"
     )
-    worker.stdin.write(b'{"path": "hang", "explicit": true}\n')
+    worker.stdin.write(b'{"path": "hang", "explicit": true, "root": null}\n')
     worker.stdin.flush()
     assert b"ready" in worker.stdout.readline()
     worker.stdin.close()
