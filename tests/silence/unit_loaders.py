@@ -43,18 +43,6 @@ def auto_config(path: Path, _: str) -> None:
     transformers.AutoConfig.from_pretrained(str(path), trust_remote_code=True)
 
 
-def hub(path: Path, entry: str) -> None:
-    import torch
-
-    known = set(sys.modules)
-    try:
-        torch.hub.load(str(path), entry, source="local", trust_repo=True)
-    finally:
-        for new in set(sys.modules) - known:
-            if new.startswith("hubconf"):
-                del sys.modules[new]
-
-
 def yaml_load(path: Path, name: str) -> None:
     """The loader that `hparams.yaml` and the like were read with for years."""
     import yaml
@@ -138,7 +126,7 @@ def keras_folder(path: Path, _: str) -> None:
 
 
 UNIT_LOADERS: dict[str, Callable[[Path, str], None]] = {
-    "imported": imported, "auto-config": auto_config, "torch-hub": hub, "yaml": yaml_load, "tar-yaml": tar_yaml,
+    "imported": imported, "auto-config": auto_config, "yaml": yaml_load, "tar-yaml": tar_yaml,
     "jinja": jinja, "gguf": gguf_template, "mlflow": mlflow, "tar-zeros": past_zeros, "slice": slice_of,
     "keras-folder": keras_folder,
 }  # fmt: skip
