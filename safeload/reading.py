@@ -335,13 +335,13 @@ class Reader:
             return
         from safeload.units import unit_reports
 
-        limits = self.tally.limits
-        for report in unit_reports(
-            self.names.names, self.tally.policy, limits, opened=lambda name: self._source(member(name))
-        ):
+        tally, opened = self.tally, lambda name: self._source(member(name))
+        for report in unit_reports(self.names.names, tally.policy, tally.limits, opened=opened):
             for finding in report.findings:
                 inner = "/".join(filter(None, (report.path, finding.member)))
-                self.tally.add(finding._replace(member=_join(self.prefix, inner)))
+                tally.add(finding._replace(member=_join(self.prefix, inner)))
+            if report.omitted:
+                self._broken(LimitExceeded("a folder has too many findings", limit="findings"), self.prefix, None, None)
 
     def _no_model(self, source: Source, place: str) -> str:
         """Why a member met in an archive is no model, "" when it is to be judged. Thousands may be empty."""
