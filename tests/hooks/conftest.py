@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,17 @@ PICKLE = "benign/state-dict.pt"
 SAFETENSORS = "benign/weights.safetensors"
 DANGEROUS = "names/payload-in-data-pkl.pt"
 UNVETTED = "benign/own-module.pt"
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+DOT = (
+    b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+    + _chunk(b"IDAT", zlib.compress(bytes(2))) + _chunk(b"IEND", b"")
+)  # fmt: skip
+"""A picture of one black dot."""
 
 
 def clean_environment(**more: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import DANGEROUS, PICKLE, SAFETENSORS, Repo
+from .conftest import DANGEROUS, DOT, PICKLE, SAFETENSORS, Repo
 
 
 def pointer(data: bytes) -> bytes:
@@ -130,7 +130,7 @@ def test_with_git_lfs_itself(repo: Repo, tmp_path: Path) -> None:
     repo.git("lfs", "track", "*.pt", "*.bin")
     repo.put("bad.bin", DANGEROUS)
     repo.put("good.pt", PICKLE)
-    repo.put("photo.bin", b"\x89PNG\r\n\x1a\n" + bytes(50))
+    repo.put("photo.bin", DOT)
     repo.git("add", "-A")
     assert repo.git("show", ":bad.bin").startswith("version https://git-lfs")
     done = repo.safeload("hook", "scan", "--staged", "-v")

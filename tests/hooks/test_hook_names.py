@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import struct
 import subprocess
 import sys
-import zlib
 from contextlib import closing
 
 import pytest
@@ -20,18 +18,7 @@ from safeload.policy import Policy
 from safeload.report import Report
 from safeload.scanner import report_on
 
-from .conftest import DANGEROUS, PICKLE, SAFETENSORS, UNVETTED, Repo, clean_environment
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-PNG = (
-    b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
-    + _chunk(b"IDAT", zlib.compress(bytes(2))) + _chunk(b"IEND", b"")
-)  # fmt: skip
-"""A picture of one black dot."""
+from .conftest import DANGEROUS, DOT, PICKLE, SAFETENSORS, UNVETTED, Repo, clean_environment
 
 
 def test_a_clean_checkpoint_source_and_text_pass(repo: Repo) -> None:
@@ -127,13 +114,13 @@ def test_no_pickle_lets_formats_without_pickles_pass(repo: Repo) -> None:
     repo.put("a.gguf", b"GGUF" + bytes([3, 0, 0, 0]) + bytes(64))
     with closing(sqlite3.connect(repo.path / "a.db")) as database, database:
         database.execute("create table words (word text)")
-    repo.put("a.png", PNG)
+    repo.put("a.png", DOT)
     done = repo.safeload("hook", "no-pickle", "--", "a.npy", "a.db", "a.png", "a.gguf")
     assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_a_picture_that_goes_on_behind_its_end_is_not_free_of_pickles(repo: Repo) -> None:
-    repo.put("a.png", PNG + b"more")
+    repo.put("a.png", DOT + b"more")
     done = repo.safeload("hook", "no-pickle", "--", "a.png")
     assert (done.returncode, done.stdout.splitlines()[0]) == (2, "UNJUDGED   a.png  unknown")
 
