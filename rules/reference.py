@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -41,6 +42,8 @@ A module of which every name counts, and those of its submodules, is written `mo
 """
 
 SHOWN_SAMPLES = 3
+
+WIDTH = 120
 
 Rule = TypeVar("Rule", VettedRule, DangerousRule, KnownRule)
 
@@ -107,14 +110,14 @@ def sampled() -> Mapping[str, list[str]]:
 
 
 def shapes(rules: Rules) -> list[str]:
-    """The vetted table, one line for each shape and reason."""
+    """The vetted table, one item for each shape and reason."""
     lines = []
     for (shape, reason, reference, capped), entries in merged(
         rules.vetted, "shape", "reason", "reference", "verdict"
     ).items():
         best = "" if capped == "clean" else f", at best {capped}"
-        only = "yes" if all(rule.weights_only for rule in entries) else "no"
-        lines.append(f"| {shape}{best} | {grouped(entries)} | {cell(reason)} ([source]({reference})) | {only} |")
+        listed = "in torch's own list" if all(rule.weights_only for rule in entries) else "not in torch's own list"
+        lines.append(f"- **{shape}**{best}, {listed}: {reason} ([source]({reference})): {grouped(entries)}")
     return lines
 
 
@@ -127,9 +130,11 @@ def known(rules: Rules) -> list[str]:
     return lines
 
 
-def cell(text: str) -> str:
-    """Text inside a table."""
-    return text.replace("|", "\\|")
+def wrapped(line: str) -> str:
+    """A list item in lines that fit a screen; what is no list item stays as it is."""
+    if not line.startswith("- "):
+        return line
+    return textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def render(rules: Rules) -> str:
@@ -150,10 +155,10 @@ def render(rules: Rules) -> str:
             lines += ["", f"Samples: {', '.join(shown[:SHOWN_SAMPLES])}{more}."]
     lines += ["", "## The vetted table", ""]
     lines += ["A call of one of these is understood when its arguments have the shape, which says what it denotes."]
-    lines += ["", "| shape | names | what is admitted | in torch's own list |", "|---|---|---|---|", *shapes(rules)]
+    lines += ["", *shapes(rules)]
     lines += ["", "## The known names", "", "Reported as [known-class](#known-class), with the words after the dash."]
     lines += known(rules)
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(map(wrapped, lines))) + "\n"
 
 
 def main(arguments: list[str]) -> int:

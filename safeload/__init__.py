@@ -14,7 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from safeload.converting.forms import convert, verify
+    from safeload.converting.api import convert, verify
+    from safeload.document.record import Record
     from safeload.errors import (
         EndOfInput,
         InputDenied,
@@ -44,11 +45,10 @@ if TYPE_CHECKING:
     from safeload.loading.lazy import open
     from safeload.modules import state_dict
     from safeload.policy import Policy
-    from safeload.record import Record
     from safeload.report import VERSION as __version__
     from safeload.report import Report
     from safeload.saving import save
-    from safeload.scanner import scan
+    from safeload.scanning.scanner import scan
 
 __all__ = [
     "EndOfInput",
@@ -91,10 +91,10 @@ __all__ = [
 
 # Public name -> the module that has it. Fixed here: nothing a caller or a file says is ever imported.
 _HOMES = {
-    "scan": "safeload.scanner",
+    "scan": "safeload.scanning.scanner",
     "load": "safeload.loading",
-    "convert": "safeload.converting.forms",
-    "verify": "safeload.converting.forms",
+    "convert": "safeload.converting.api",
+    "verify": "safeload.converting.api",
     "save": "safeload.saving",
     "state_dict": "safeload.modules",
     "inspect": "safeload.inspecting.inspection",
@@ -102,7 +102,7 @@ _HOMES = {
     "open": "safeload.loading.lazy",
     "protect": "safeload.integrations.torch_load",
     "Report": "safeload.report",
-    "Record": "safeload.record",
+    "Record": "safeload.document.record",
     "Policy": "safeload.policy",
     "Limits": "safeload.limits",
     **dict.fromkeys(("Finding", "Severity", "Verdict"), "safeload.findings"),

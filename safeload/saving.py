@@ -20,16 +20,16 @@ from typing import Any
 import torch
 
 from safeload.containers.interface import Layout, Naming, Pickle, Reading, Storages
-from safeload.converting.engine import Job, finished
 from safeload.converting.interface import CONVERT_KEY, Options
-from safeload.document import Extent, resolve
+from safeload.converting.single import Job, finished
+from safeload.document.document import Extent, resolve
+from safeload.document.record import Record
 from safeload.errors import LimitExceeded, UnsafeCheckpoint, UsageError
 from safeload.findings import Verdict
 from safeload.inputs.kept import FetchedSource
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.record import Record
-from safeload.scanner import Scan, scan_source
+from safeload.scanning.scanner import Scan, scan_source
 from safeload.source import Source
 from safeload.tree.paths import named_leaves
 

@@ -6,8 +6,8 @@ import inspect
 
 import pytest
 
-from safeload import document
-from safeload.document import Extent, Leaf, StorageSpec, Symbol, TensorSpec
+from safeload.document import document
+from safeload.document.document import Extent, Leaf, StorageSpec, Symbol, TensorSpec
 
 LEAVES = tuple(found for found in vars(document).values() if isinstance(found, type) and issubclass(found, Leaf))
 

@@ -17,43 +17,16 @@ from pathlib import Path
 import pytest
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    (
-        "errors",
-        "limits",
-        "findings",
-        "document",
-        "source",
-        "dtypes",
-        "cell",
-        "record",
-        "report",
-        "elements",
-        "nesting",
-        "plain",
-        "shard_index",
-        "detail",
-    ),
-    ("inputs", "containers", "machine", "reports", "baselines", "configuration"),
-    ("policy",),
+    ("errors", "limits", "findings", "source", "report"),
+    ("document",),
+    ("inputs", "containers", "machine", "reports"),
+    ("policy", "project"),
     ("vetted",),
-    ("checks", "tree", "modules", "units"),
-    (
-        "deciding_values",
-        "declared",
-        "judging",
-        "reading",
-        "recognition",
-        "scanner",
-        "shard_sets",
-        "streams",
-        "no_model",
-        "tally",
-        "texts",
-        "treed",
-    ),
+    ("checks", "tree", "modules"),
+    ("scanning",),
     ("attesting",),
     ("loading", "converting", "explaining", "inspecting"),
-    ("saving", "restricted", "integrations", "fleet", "workers", "detailing"),
+    ("saving", "restricted", "integrations", "workers"),
     ("cli",),
     ("__init__", "types", "__main__"),
 )
@@ -61,7 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 
-ABOVE_LOADING = {"loading", "saving", "restricted", "integrations", "fleet", "workers", "cli"}
+ABOVE_LOADING = {"loading", "saving", "restricted", "integrations", "workers", "cli"}
 
 OUTSIDERS: dict[str, set[str]] = {
     "click": {"cli"},
@@ -73,8 +46,8 @@ OUTSIDERS: dict[str, set[str]] = {
     "pathspec": {"inputs"},
     "sitecustomize": {"integrations"},
     "pyseccomp": {"workers"},
-    "jinja2": {"units"},
-    "yaml": {"units", "containers"},
+    "jinja2": {"scanning"},
+    "yaml": {"scanning", "containers"},
 }
 """Who may import what is not in the standard library; nobody imports anything else."""
 
@@ -158,6 +131,51 @@ def test_every_module_at_the_top_has_a_floor(root: Path) -> None:
     assert tops - FLOOR.keys() == set()
 
 
+def levels(root: Path) -> dict[str, list[str]]:
+    """Each folder of the package, with the files that lie in it and not deeper."""
+    found: dict[str, list[str]] = {}
+    for path in package_files(root):
+        found.setdefault(path.parent.relative_to(root).as_posix(), []).append(path.name)
+    return found
+
+
+def test_the_root_holds_only_what_the_public_names_need(root: Path) -> None:
+    assert {name.removesuffix(".py") for name in levels(root)["safeload"]} == {
+        *("__init__", "__main__", "types"),
+        *("errors", "limits", "findings", "source", "report"),
+        *("saving", "restricted"),
+    }
+
+
+def test_a_level_lists_at_most_fourteen_files_beside_its_init(root: Path) -> None:
+    crowded = {folder: len(names) - 1 for folder, names in levels(root).items() if len(names) - 1 > 14}
+    assert crowded == {}
+
+
+def test_every_folder_says_what_it_is_for(root: Path) -> None:
+    silent = [
+        folder
+        for folder in levels(root)
+        if ast.get_docstring(ast.parse((root / folder / "__init__.py").read_text(encoding="utf-8"))) is None
+    ]
+    assert silent == []
+
+
+def test_a_gerund_says_that_a_public_function_has_the_noun(root: Path) -> None:
+    gerunds = [name for name in FLOOR if name.endswith("ing") and (root / "safeload" / name).is_dir()]
+    assert gerunds, "no folder is a gerund any more: this test goes"
+    for name in gerunds:
+        words = ast.get_docstring(ast.parse((root / "safeload" / name / "__init__.py").read_text(encoding="utf-8")))
+        assert "gerund" in (words or ""), name
+
+
+def test_verification_uses_no_code_that_writes(root: Path) -> None:
+    """`converting/verify` reads the output again: a fault of `converting/write` must not be a fault of both."""
+    for path in sorted((root / "safeload/converting/verify").glob("*.py")):
+        found = imports(ast.parse(path.read_text(encoding="utf-8")), "safeload.converting.verify")
+        assert [item for item in found if item.target.startswith("safeload.converting.write")] == [], path.name
+
+
 def test_contributing_draws_this_house(root: Path) -> None:
     drawing = (root / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Add a rule")[0]
     tops = {place(path, root) for path in package_files(root)} - set(FLOORS[-1])
@@ -181,14 +199,15 @@ def test_imports_go_down(root: Path) -> None:
         ("machine", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import safeload.vetted"),
         ("machine", "from ..containers import interface"),
         ("machine", "import safeload"),
-        ("scanner", "from safeload import scan"),
-        ("scanner", "import torch"),
+        ("scanning", "from safeload import scan"),
+        ("scanning", "import torch"),
         ("converting", "from torch import nn"),
         ("converting", "from safeload.loading import rebuild"),
         ("reports", "import rich.table"),
-        ("scanner", "import click"),
-        ("scanner", "import requests"),
+        ("scanning", "import click"),
+        ("scanning", "import requests"),
         ("errors", "from safeload import limits, containers"),
+        ("converting", "from safeload.loading.load import load"),
     ],
 )
 def test_the_rules_bite(root: Path, here: str, source: str) -> None:
@@ -198,11 +217,11 @@ def test_the_rules_bite(root: Path, here: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("here", "source"),
     [
-        ("scanner", "from safeload.judging import judge"),
+        ("scanning", "from safeload.scanning.judge import judge"),
         ("machine", "from safeload.machine.program import Program\nfrom . import keys"),
         ("loading", "import torch, numpy"),
-        ("document", "from safeload.cell import Cell"),
-        ("cli", "import click, rich\nfrom safeload.scanner import scan"),
+        ("document", "from safeload.document.cell import Cell"),
+        ("cli", "import click, rich\nfrom safeload.scanning.scanner import scan"),
         ("__main__", "from safeload.cli import main"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 import safeload
 from safeload.limits import Limits
-from safeload.nesting import Nesting, nesting
+from safeload.scanning.nesting import Nesting, nesting
 
 MANY = 10**8
 

@@ -19,7 +19,7 @@ from safeload.inputs.near import Beside, among
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report
-from safeload.scanner import scan, scan_source
+from safeload.scanning.scanner import scan, scan_source
 
 POLICY = Policy.default()
 CLEAN = pickle.dumps({"a": 1}, 2)

@@ -25,7 +25,7 @@ SHIPPED = (
     "safeload/py.typed",
     "safeload/policy/table.py",
     "safeload/machine/interpreter.py",
-    "safeload/scanner.py",
+    "safeload/scanning/scanner.py",
     "safeload/cli/__init__.py",
     "safeload/__main__.py",
 )
@@ -144,13 +144,16 @@ class TestCompiled:
         compiled = {name.split(".")[0] for name in wheel.names() if COMPILED.search(name)}
         machine = {p.stem for p in (root / "safeload/machine").glob("*.py")} - {"__init__", "interface"}
         hot = {
-            "": ("cell", "declared", "document", "dtypes", "elements", "judging", "nesting"),
-            "containers/": ("safetensors_file", "torch_zip", "zip_directory", "zip_entry"),
-            "converting/": ("comparing", "encoding", "layout", "naming", "plan", "select", "views", "writer"),
+            "document/": ("cell", "document", "dtypes", "elements"),
+            "containers/": ("safetensors_file", "kinds/torch_zip", "zip/directory", "zip/entry"),
+            "converting/": ("encoding", "verify/comparing", "write/writer"),
+            "converting/plan/": ("layout", "naming", "plan", "select", "views"),
             "inputs/": ("file", "kept", "lfs", "stream"),
             "machine/": machine,
+            "scanning/": ("declared", "judge", "nesting"),
             "tree/": ("encode", "json_text", "nodes", "objects", "paths", "scalars", "spelling", "storages"),
-            "vetted/": ("collections_types", "consumption", "torch_geometry", "torch_storages", "torch_tensors"),
+            "vetted/": ("collections_types", "consumption"),
+            "vetted/torch/": ("geometry", "storages", "tensors"),
         }
         assert compiled == {
             "safeload__mypyc",
@@ -159,7 +162,7 @@ class TestCompiled:
         assert "compiled" in wheel.log
 
     def test_the_compiled_machine_is_what_is_imported(self, installed: Path) -> None:
-        code = "import safeload.machine.interpreter as m, safeload.cell as c; print(m.__file__, c.__file__)"
+        code = "import safeload.machine.interpreter as m, safeload.document.cell as c; print(m.__file__, c.__file__)"
         done = subprocess.run([sys.executable, "-c", code], cwd=installed, capture_output=True, text=True, check=True)
         assert all(COMPILED.search(name) for name in done.stdout.split())
 

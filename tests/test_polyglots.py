@@ -19,7 +19,7 @@ import safeload
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.scanner import scan_source
+from safeload.scanning.scanner import scan_source
 
 torch = pytest.importorskip("torch")
 

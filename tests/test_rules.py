@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from safeload.containers import zip_rules
+from safeload.containers.zip import rules as zip_rules
 from safeload.policy import Policy, packs, table
 from safeload.policy.rules import WHOLE, Rules, digest_of, places
 from safeload.vetted import CONSTRUCTORS

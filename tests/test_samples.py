@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from safeload.findings import Verdict
-from safeload.scanner import scan
+from safeload.scanning.scanner import scan
 from samples.build import SAMPLES, write
 from samples.sample import Sample
 from tests.conftest import ROOT

@@ -18,7 +18,7 @@ from safeload.inputs import MemorySource, open_source
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report
-from safeload.scanner import Scan, scan, scan_source
+from safeload.scanning.scanner import Scan, scan, scan_source
 from samples.assemble import ECHO, ONES, PROTO2, STOP, Code, call, name, new, pickle, tensor, value
 from samples.build import SAMPLES
 from samples.files_of_torch import extra, legacy, plain_zip, zip_around, zip_of

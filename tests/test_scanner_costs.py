@@ -15,7 +15,7 @@ from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report
-from safeload.scanner import scan, scan_source
+from safeload.scanning.scanner import scan, scan_source
 from samples.assemble import ECHO, PROTO2, Code, call, name, old_storage, pickle, storage, tensor
 from samples.build import SAMPLES
 from samples.files_of_torch import legacy, zip_of

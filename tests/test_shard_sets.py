@@ -16,7 +16,7 @@ import torch
 
 import safeload
 from safeload.inputs import FileSource
-from safeload.scanner import scan_source
+from safeload.scanning.scanner import scan_source
 from tests.converting.same import different
 from tests.converting.sharded_model import sharded
 from tests.loading.zoo import TENSORS, VALUES

@@ -17,7 +17,7 @@ import safeload
 from safeload.containers.interface import Following, Pickle
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
-from safeload.streams import Row, interpret
+from safeload.scanning.streams import Row, interpret
 from tests.differential.cpython_child import C_READER, PYTHON_READER, others, read
 
 
@@ -187,7 +187,7 @@ def test_a_name_that_only_one_unpickler_takes_is_told_of_torch_files() -> None:
 
 def rows(data: bytes, limits: Limits, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], int]:
     """What a Row says of each pickle of `data`, and how many pickles it interpreted for that."""
-    from safeload import streams
+    from safeload.scanning import streams
 
     source = MemorySource(data, "row")
     row = Row(source, limits)
@@ -223,7 +223,7 @@ def test_pickles_that_take_nothing_are_interpreted_twice(monkeypatch: pytest.Mon
 
 
 def test_beginning_later_has_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    from safeload import streams
+    from safeload.scanning import streams
 
     # Each takes what it kept, and the first left the same there: equal by luck, from whichever pickle on.
     data = words("a", close=b"h\x00t.") * 20

@@ -17,7 +17,7 @@ from safeload.inputs import MemorySource
 from safeload.inputs.near import among
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.texts import in_another_encoding, is_text
+from safeload.scanning.skips.texts import in_another_encoding, is_text
 
 POLICY = Policy.default()
 

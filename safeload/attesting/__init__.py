@@ -1,1 +1,4 @@
-"""Certificates of clean verdicts, and the independent verifier that a file and its certificate must both get past."""
+"""Statements of clean verdicts, and the check of a file against one.
+
+A gerund beside `scanning`, whose verdicts it states.
+"""

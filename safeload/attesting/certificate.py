@@ -12,8 +12,8 @@ import struct
 from typing import Any, NamedTuple
 
 from safeload.attesting.statement import statement, verify, whole_sha256
-from safeload.containers.zip_directory import read_directory
-from safeload.document import Document
+from safeload.containers.zip.directory import read_directory
+from safeload.document.document import Document
 from safeload.errors import LimitExceeded, Malformed, NotAttested
 from safeload.findings import Verdict
 from safeload.limits import Limits
@@ -21,9 +21,9 @@ from safeload.machine import Call, Global, Mutation, Persistent
 from safeload.machine.pause import pause, resume
 from safeload.policy import Policy
 from safeload.report import VERSION, Report
-from safeload.scanner import Scan, scan_source
+from safeload.scanning.scanner import Scan, scan_source
+from safeload.scanning.streams import Heard
 from safeload.source import Source
-from safeload.streams import Heard
 
 CONTAINERS = frozenset({"torch-zip", "torch-legacy", "pickle"})
 """What the independent verifier reads."""

@@ -6,10 +6,10 @@ is iterative in depth (two levels) and width, so that no tree can make it slow.
 
 from __future__ import annotations
 
-from safeload.cell import Cell
-from safeload.document import Built, Symbol, TensorSpec
+from safeload.document.cell import Cell
+from safeload.document.document import Built, Symbol, TensorSpec
+from safeload.document.record import Record
 from safeload.machine.program import Call, Extension, Global, Mutation, Persistent
-from safeload.record import Record
 
 _WIDTH = 6
 _TEXT = 120

@@ -12,27 +12,27 @@ from typing import Any, NoReturn
 
 import click
 
-from safeload.cli.ending import INTERRUPTED, UNFINISHED, complain, end_process, leave, lost_output
+from safeload.cli.exit_code import INTERRUPTED, UNFINISHED, complain, end_process, leave, lost_output
 from safeload.cli.suggesting import Suggesting
 from safeload.errors import InputError, OutputError, SafeloadError
 
 # Command, the file that holds it under the same name, and its line in `safeload --help`.
 COMMANDS = (
-    ("scan", "safeload.cli.scan", "Judge checkpoints without running them."),
-    ("inspect", "safeload.cli.inspect", "Show what is in a checkpoint without loading it."),
-    ("diff", "safeload.cli.diff", "Compare two checkpoints without loading them."),
-    ("explain", "safeload.cli.explain", "Tell in words what plain pickle would do with a file."),
-    ("run", "safeload.cli.run", "Run a Python program with torch.load guarded."),
-    ("convert", "safeload.cli.convert", "Convert checkpoints to safetensors, and verify them."),
-    ("verify", "safeload.cli.verify", "Compare a converted file with its source."),
-    ("attest", "safeload.cli.attest", "Check a file against the certificate of its clean verdict."),
-    ("baseline", "safeload.cli.baseline", "Known findings: let only what is new fail."),
-    ("rules", "safeload.cli.rules", "Check, list and explain rules and packs."),
-    ("config", "safeload.cli.config", "Show what is configured here, and where."),
-    ("hook", "safeload.cli.hook", "For pre-commit and CI: judge what is about to be committed."),
-    ("doctor", "safeload.cli.doctor", "What is installed, what is missing, and what installs it."),
-    ("completion", "safeload.cli.completion", "Print the script for completion in bash, zsh or fish."),
-    ("help", "safeload.cli.help_topics", "Short texts: verdicts, exit codes, limits, CI and more."),
+    ("scan", "safeload.cli.commands.scan", "Judge checkpoints without running them."),
+    ("inspect", "safeload.cli.commands.inspect", "Show what is in a checkpoint without loading it."),
+    ("diff", "safeload.cli.commands.diff", "Compare two checkpoints without loading them."),
+    ("explain", "safeload.cli.commands.explain", "Tell in words what plain pickle would do with a file."),
+    ("run", "safeload.cli.commands.run", "Run a Python program with torch.load guarded."),
+    ("convert", "safeload.cli.commands.convert", "Convert checkpoints to safetensors, and verify them."),
+    ("verify", "safeload.cli.commands.verify", "Compare a converted file with its source."),
+    ("attest", "safeload.cli.commands.attest", "Check a file against the certificate of its clean verdict."),
+    ("baseline", "safeload.cli.commands.baseline", "Known findings: let only what is new fail."),
+    ("rules", "safeload.cli.commands.rules", "Check, list and explain rules and packs."),
+    ("config", "safeload.cli.commands.config", "Show what is configured here, and where."),
+    ("hook", "safeload.cli.hook.commands", "For pre-commit and CI: judge what is about to be committed."),
+    ("doctor", "safeload.cli.commands.doctor", "What is installed, what is missing, and what installs it."),
+    ("completion", "safeload.cli.commands.completion", "Print the script for completion in bash, zsh or fish."),
+    ("help", "safeload.cli.commands.help_topics", "Short texts: verdicts, exit codes, limits, CI and more."),
 )
 
 EXAMPLES = """\b
@@ -75,7 +75,7 @@ class Lazy(Suggesting):
         """Runs a command and exits: 130 after Ctrl-C, 2 for whatever keeps a command from doing its work."""
         extra.pop("standalone_mode", None)
         if "_SAFELOAD_COMPLETE" in os.environ:  # a shell asks what could follow
-            from safeload.cli.completion import register
+            from safeload.cli.commands.completion import register
 
             register()
         empty = not (sys.argv[1:] if args is None else args)

@@ -15,14 +15,14 @@ from typing import NamedTuple
 
 import click
 
-from safeload.baselines import Applied, Entry, Hash, apply, read
 from safeload.cli.configured import current_folder
-from safeload.cli.ending import UNFINISHED
-from safeload.configuration import is_own
+from safeload.cli.exit_code import UNFINISHED
 from safeload.errors import UsageError
 from safeload.findings import Verdict
 from safeload.policy import Policy
 from safeload.policy.accepting import with_record_safe
+from safeload.project.baselines import Applied, Entry, Hash, apply, read
+from safeload.project.configuration import is_own
 from safeload.report import Report, left, remarks, verdict_of
 from safeload.reports import escape
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from safeload.cli import outfile
-from safeload.cli.ending import UNFINISHED
+from safeload.cli.exit_code import UNFINISHED
 from safeload.errors import UsageError
 from safeload.findings import Verdict
 from safeload.inputs.walk import Target

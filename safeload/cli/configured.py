@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from safeload.configuration import (
+from safeload.errors import UsageError
+from safeload.project.configuration import (
     FILE,
     LOOSENING,
     PREFIX,
@@ -22,12 +23,11 @@ from safeload.configuration import (
     is_own,
     read,
 )
-from safeload.errors import UsageError
 
 SHARED = ("policy", "limit", "color")
 """Keys that mean the same wherever a command has an option of that name."""
 
-IN_FORCE = "safeload.configuration"
+IN_FORCE = "safeload.project.configuration"
 """Where a command finds, in the meta of its context, what was set for it: key -> Setting."""
 
 

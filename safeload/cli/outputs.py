@@ -16,11 +16,11 @@ import click
 
 from safeload.cli import outfile
 from safeload.cli.coloring import colored
-from safeload.cli.ending import write_out
-from safeload.detail import Detail
+from safeload.cli.exit_code import write_out
 from safeload.errors import UsageError
 from safeload.report import Report
 from safeload.reports import FORMATS, Named, Outcome, Style
+from safeload.reports.details import Detail
 from safeload.workers import Settings
 
 _ORDER = "safeload.outputs"
@@ -108,7 +108,7 @@ def detailed(outputs: tuple[Output, ...], reports: Sequence[Report], settings: S
     """What is shown of files beyond their findings, where one of the reports shows it: each is read once more."""
     if not any(output.form.details for output in outputs):
         return {}
-    from safeload.detailing import details
+    from safeload.explaining.details import details
 
     return details(reports, policy=settings.policy, limits=settings.limits)
 

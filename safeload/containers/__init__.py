@@ -5,24 +5,24 @@ A file is asked for all it is, not for the first that fits: one file can be two 
 
 from __future__ import annotations
 
-from safeload.containers.archive_tar import TarArchive
 from safeload.containers.bare_pickle import BarePickle
 from safeload.containers.compressed import Compressed
 from safeload.containers.hdf5 import Hdf5
 from safeload.containers.interface import Container
-from safeload.containers.json_file import JsonFile
 from safeload.containers.kinds import ARCHIVES
+from safeload.containers.kinds.npz import Npz
+from safeload.containers.kinds.torch_zip import TorchZip
+from safeload.containers.kinds.torchscript import TorchScript
 from safeload.containers.npy import Npy
-from safeload.containers.npz import Npz
 from safeload.containers.safetensors_file import Safetensors
+from safeload.containers.tar.archive import TarArchive
+from safeload.containers.tar.torch_tar import TorchTar
+from safeload.containers.text.json_file import JsonFile
+from safeload.containers.text.yaml_file import YamlFile
 from safeload.containers.torch_legacy import TorchLegacy
-from safeload.containers.torch_tar import TorchTar
-from safeload.containers.torch_zip import TorchZip
-from safeload.containers.torchscript import TorchScript
 from safeload.containers.unrecognised import Unrecognised
-from safeload.containers.yaml_file import YamlFile
-from safeload.containers.zip_flavour import FLAVOURS, flavours
-from safeload.containers.zip_sequence import ZipSequence
+from safeload.containers.zip.flavour import FLAVOURS, flavours
+from safeload.containers.zip.sequence import ZipSequence
 from safeload.source import Source
 
 __all__ = ["CONTAINERS", "Container", "recognise"]

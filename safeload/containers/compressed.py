@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from safeload.containers.interface import Layout, Nested, Reading
 from safeload.containers.sniff import HEAD, kind_of
-from safeload.document import Extent
+from safeload.document.document import Extent
 from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
 from safeload.source import Source

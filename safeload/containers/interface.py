@@ -15,7 +15,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-from safeload.document import Extent, StorageSpec
+from safeload.document.document import Extent, StorageSpec
 from safeload.findings import Finding
 from safeload.limits import Limits
 from safeload.source import Source
@@ -112,7 +112,7 @@ class Tensor(NamedTuple):
     """A tensor that the container itself declares, outside any pickle (safetensors, .npy, torch tar).
 
     name      its key; "" for the only one of a .npy
-    dtype     a name of `safeload.dtypes`
+    dtype     a name of `safeload.document.dtypes`
     storage   key into Layout.storages
     fortran   .npy only: column-major
     """

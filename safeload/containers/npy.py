@@ -12,7 +12,7 @@ import re
 
 from safeload.containers.interface import Layout, Pickle, Reading, Tensor
 from safeload.containers.remarks import trailing_bytes
-from safeload.document import Extent
+from safeload.document.document import Extent
 from safeload.errors import Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits

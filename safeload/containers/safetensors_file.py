@@ -12,8 +12,8 @@ from typing import Any
 
 from safeload.containers.interface import Layout, Reading, Tensor
 from safeload.containers.sniff import HEAD, is_safetensors
-from safeload.document import Extent
-from safeload.dtypes import BITS
+from safeload.document.document import Extent
+from safeload.document.dtypes import BITS
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits

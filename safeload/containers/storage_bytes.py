@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from safeload.containers.inflating import inflated_pieces
-from safeload.document import Extent
+from safeload.containers.zip.inflating import inflated_pieces
+from safeload.document.document import Extent
 from safeload.errors import LimitExceeded, Malformed
 from safeload.source import Source
 

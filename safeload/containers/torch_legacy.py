@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from safeload.containers.interface import Answer, Following, Layout, Naming, Pickle, Reading
 from safeload.containers.remarks import trailing_bytes
 from safeload.containers.sniff import HEAD
-from safeload.document import Extent, StorageSpec
-from safeload.dtypes import itemsize
+from safeload.document.document import Extent, StorageSpec
+from safeload.document.dtypes import itemsize
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits

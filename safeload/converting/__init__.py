@@ -1,9 +1,8 @@
-"""Document -> safetensors: the bytes of a vetted checkpoint moved into a file that needs no unpickler. No torch.
+"""Document -> safetensors: moves the bytes of a judged checkpoint into a file that needs no unpickler. No torch.
 
-`gate.py` decides what may be converted, `plan.py` what lies where, `writer.py` moves bytes, `verify.py` compares them
-by code of its own, `output.py` shows the finished file under its name, `engine.py` is the order of it all. Further
-forms (`sharded.py`, `folder.py`, `recursive.py`) are made of its parts; `forms.py` chooses between them, and has the
-public `convert` and `verify` (not here: a function and the module `verify` cannot share a name).
+A gerund, because the public function `safeload.convert` has the verb. `api.py` holds the public functions and chooses the
+form of a conversion; `single.py` is one conversion in its order: `gate.py` admits, `plan/` lays out, `write/` writes,
+`verify/` compares, and the file appears under its name. `many/` makes shards and folders out of the same parts.
 """
 
 from __future__ import annotations

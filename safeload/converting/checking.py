@@ -11,8 +11,8 @@ from typing import Any
 
 from safeload.converting.interface import CONVERT_KEY, Options, Progress, Verification
 from safeload.converting.job import opened
-from safeload.converting.staging import judged_output
-from safeload.document import Document
+from safeload.converting.write.staging import judged_output
+from safeload.document.document import Document
 from safeload.errors import InputError, MissingExtra, NotEqual, UsageError
 from safeload.inputs import FileSource
 from safeload.limits import Limits
@@ -31,9 +31,9 @@ def compare(
     progress: Progress | None = None,
     digests: bool = False,
 ) -> Verification:
-    """See `safeload.converting.verify`."""
+    """See `safeload.converting.verify.verify`."""
     try:
-        from safeload.converting.verify import compare as compare_bytes
+        from safeload.converting.verify.verify import compare as compare_bytes
     except ImportError as error:
         raise MissingExtra("verification needs numpy and safetensors: pip install 'safeload[convert]'") from error
     limits = limits or Limits()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from safeload.containers.safetensors_file import DTYPES
-from safeload.dtypes import BITS, COMPLEX
+from safeload.document.dtypes import BITS, COMPLEX
 
 CODES = {name: code for code, name in DTYPES.items()}
 """torch's name of an element type -> the format's."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from safeload.document import Document, Extent
+from safeload.document.document import Document, Extent
 from safeload.errors import UsageError
 from safeload.limits import Limits
 from safeload.policy import Policy

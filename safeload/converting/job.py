@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from safeload.converting.dropping import dropped_objects
 from safeload.converting.gate import admit, calls
 from safeload.converting.interface import Dropped, Options
-from safeload.converting.layout import Layout, laid_out, metadata
-from safeload.converting.plan import FilePlan, planned
-from safeload.converting.select import rooted, selected
-from safeload.document import Document
+from safeload.converting.plan.dropping import dropped_objects
+from safeload.converting.plan.layout import Layout, laid_out, metadata
+from safeload.converting.plan.plan import FilePlan, planned
+from safeload.converting.plan.select import rooted, selected
+from safeload.document.document import Document
 from safeload.errors import InputError, Malformed, UnsafeCheckpoint
 from safeload.findings import Verdict
 from safeload.inputs import FileSource, StreamSource, open_source
 from safeload.machine.pause import pause, resume
 from safeload.policy import Policy
-from safeload.scanner import Scan, scan_source
+from safeload.scanning.scanner import Scan, scan_source
 from safeload.source import Source
 from safeload.tree.encode import contents, encode
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from safeload.converting.encoding import CODES
 from safeload.converting.interface import Dropped, Options, Stored
-from safeload.converting.output import Output
+from safeload.converting.write.output import Output
 from safeload.errors import UsageError
 from safeload.report import VERSION, Report, finding_fields
 from safeload.source import Source

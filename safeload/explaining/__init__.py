@@ -1,4 +1,5 @@
-"""What loading a file with plain pickle would do, in words: see `listing.py` and `story.py`.
+"""What loading a file with plain pickle would do, in words; and the bytes that an HTML report shows of it.
 
-Reads what the machine and the judge say; decides nothing, prints nothing, imports nothing that a file names.
+A gerund beside `inspecting`. Reads what the machine and the judge say; decides nothing, prints nothing, and imports
+nothing that a file names.
 """

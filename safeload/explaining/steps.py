@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from safeload.document import ArraySpec, StorageValue, TensorSpec
+from safeload.document.document import ArraySpec, StorageValue, TensorSpec
 from safeload.explaining import wording
 from safeload.findings import Finding, Verdict, worst
 from safeload.machine import Call, Effect, Global, Mutation, Persistent
 from safeload.policy import Policy
-from safeload.streams import Heard
+from safeload.scanning.streams import Heard
 
 LEAD = 4
 """One in so many steps that are told is from the beginning, whatever it is; the dangerous ones come next."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from safeload.cell import Cell
 from safeload.checks.evidence import describe
-from safeload.document import ArraySpec, Document, NestedTensorSpec, QuantizedSpec, SparseSpec, TensorSpec
+from safeload.document.cell import Cell
+from safeload.document.document import ArraySpec, Document, NestedTensorSpec, QuantizedSpec, SparseSpec, TensorSpec
 from safeload.errors import LimitExceeded, Malformed
 from safeload.explaining.listing import Line, Wanted, listing
 from safeload.explaining.steps import Narrator, Steps
@@ -20,9 +20,9 @@ from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report
-from safeload.scanner import scan_source
+from safeload.scanning.scanner import scan_source
+from safeload.scanning.streams import Heard, bytes_of
 from safeload.source import Source
-from safeload.streams import Heard, bytes_of
 
 FINDINGS = 200_000
 """Findings that are kept for the story: a step whose finding was only counted would look better than it is."""

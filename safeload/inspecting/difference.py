@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from os import PathLike
 from typing import Any
 
-from safeload.document import Document
+from safeload.document.document import Document
+from safeload.document.record import Record
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Verdict
 from safeload.inputs import open_source
@@ -22,8 +23,7 @@ from safeload.limits import Limits
 from safeload.machine.pause import pause, resume
 from safeload.modules.node import is_module
 from safeload.policy import Policy
-from safeload.record import Record
-from safeload.scanner import scan_source
+from safeload.scanning.scanner import scan_source
 from safeload.source import Source
 from safeload.tree.interface import DIGEST_KEY, KEY
 

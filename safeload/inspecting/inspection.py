@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-from safeload.document import Document
+from safeload.document.document import Document
+from safeload.document.record import Record
 from safeload.errors import LimitExceeded, Malformed
 from safeload.inputs import open_source
 from safeload.inspecting.interface import Entry, Inspection, Tie, Total
@@ -17,9 +18,8 @@ from safeload.inspecting.values import text_of, type_of
 from safeload.limits import Limits
 from safeload.machine.pause import pause, resume
 from safeload.policy import Policy
-from safeload.record import Record
-from safeload.scanner import Scan, scan_source
-from safeload.shard_index import MARK, parse_index
+from safeload.scanning.scanner import Scan, scan_source
+from safeload.scanning.shards.index import MARK, parse_index
 from safeload.source import Source
 from safeload.tree.interface import DIGEST_KEY, KEY
 

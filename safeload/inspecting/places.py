@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from safeload.cell import UNSET
-from safeload.document import (
+from safeload.document.cell import UNSET
+from safeload.document.document import (
     ArraySpec,
     Built,
     Document,
@@ -24,10 +24,10 @@ from safeload.document import (
     WrappedTensor,
     resolve,
 )
+from safeload.document.record import Record
 from safeload.errors import LimitExceeded
 from safeload.limits import Limits
 from safeload.modules.node import attributes, is_module, mapping
-from safeload.record import Record
 from safeload.tree.paths import NO_PART, ROOT, children, part_text
 
 ALL_SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})

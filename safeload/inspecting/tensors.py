@@ -10,7 +10,7 @@ import re
 from math import prod
 from typing import NamedTuple
 
-from safeload.document import (
+from safeload.document.document import (
     ArraySpec,
     Built,
     Document,
@@ -23,8 +23,8 @@ from safeload.document import (
     WrappedTensor,
     resolve,
 )
-from safeload.dtypes import COMPLEX, itemsize
-from safeload.elements import is_contiguous
+from safeload.document.dtypes import COMPLEX, itemsize
+from safeload.document.elements import is_contiguous
 
 _NUMPY = {"f": "float", "i": "int", "u": "uint", "c": "complex"}
 
@@ -32,7 +32,7 @@ _NUMPY = {"f": "float", "i": "int", "u": "uint", "c": "complex"}
 class Piece(NamedTuple):
     """Strided elements.
 
-    dtype        a name of `safeload.dtypes`; "" for what has none (structured arrays, text)
+    dtype        a name of `safeload.document.dtypes`; "" for what has none (structured arrays, text)
     width        bytes of an element; `unit`: of a number in it, which `swapped` ones have in big-endian order
     shape, stride  in elements;  start: the first element, in bytes from the start of the storage or of `data`
     storage      where the bytes are, in `home`; None for `data`, and for meta tensors, which have no bytes

@@ -10,9 +10,19 @@ import hashlib
 import struct
 from collections.abc import Iterable
 
-from safeload.cell import UNSET
-from safeload.document import ArraySpec, Built, Document, Enclosed, Leaf, StorageSpec, Symbol, TensorSpec, resolve
-from safeload.record import Record
+from safeload.document.cell import UNSET
+from safeload.document.document import (
+    ArraySpec,
+    Built,
+    Document,
+    Enclosed,
+    Leaf,
+    StorageSpec,
+    Symbol,
+    TensorSpec,
+    resolve,
+)
+from safeload.document.record import Record
 
 TEXT = 80
 """Characters of a value that are shown."""

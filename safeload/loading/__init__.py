@@ -1,4 +1,7 @@
-"""Document -> torch. The only folder below the integrations that may import torch."""
+"""Document -> torch. Only this folder and those above it may import torch.
+
+A gerund, because the public function `safeload.load` has the noun.
+"""
 
 from __future__ import annotations
 

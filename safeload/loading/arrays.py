@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from safeload.document import ArraySpec, Built, StorageSpec
+from safeload.document.document import ArraySpec, Built, StorageSpec
 from safeload.errors import LoadFailed
 
 Resolve = Callable[[object], Any]

@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from safeload.containers import Container
-from safeload.document import Document
+from safeload.document.document import Document
 from safeload.errors import LoadFailed, UnsafeCheckpoint, UsageError
 from safeload.inputs import FileSource, MemorySource, open_source
 from safeload.limits import Limits
 from safeload.loading.gate import admit
 from safeload.loading.trust import Trust
 from safeload.policy import Policy
-from safeload.scanner import Scan, scan_source
+from safeload.scanning.scanner import Scan, scan_source
 from safeload.source import Source
 
 

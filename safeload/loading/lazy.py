@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import torch
 
-from safeload.document import (
+from safeload.document.document import (
     ArraySpec,
     Built,
     Document,
@@ -26,7 +26,7 @@ from safeload.document import (
     WrappedTensor,
     resolve,
 )
-from safeload.dtypes import itemsize
+from safeload.document.dtypes import itemsize
 from safeload.errors import UsageError
 from safeload.limits import Limits
 from safeload.loading.judged import Judged, Terms, judge

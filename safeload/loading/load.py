@@ -16,7 +16,7 @@ import torch
 
 from safeload.attesting.reading import read_statement
 from safeload.attesting.statement import verify
-from safeload.document import Document
+from safeload.document.document import Document
 from safeload.errors import NotAttested, UnsafeCheckpoint, UsageError, WrongArgument
 from safeload.limits import Limits
 from safeload.loading.judged import Judged, Terms, judge
@@ -26,7 +26,7 @@ from safeload.loading.storages import Storages
 from safeload.loading.trust import Trust
 from safeload.machine.pause import pause, resume
 from safeload.policy import Policy
-from safeload.scanner import Scan
+from safeload.scanning.scanner import Scan
 from safeload.source import Source
 
 ENGINES = ("safeload", "torch")

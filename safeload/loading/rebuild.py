@@ -13,8 +13,8 @@ from collections import ChainMap
 from collections.abc import Callable, Container, Iterable
 from typing import Any
 
-from safeload.cell import UNSET, Cell
-from safeload.document import (
+from safeload.document.cell import UNSET, Cell
+from safeload.document.document import (
     ArraySpec,
     Built,
     Document,
@@ -28,13 +28,13 @@ from safeload.document import (
     TensorSpec,
     WrappedTensor,
 )
+from safeload.document.record import Record
 from safeload.errors import LoadFailed, Malformed
 from safeload.loading.placement import Placement
 from safeload.loading.storages import Storages
 from safeload.loading.tensors import Tensors
 from safeload.loading.trust import Trust
 from safeload.loading.values import EMPTY, IMMEDIATE, SYMBOLS, distinguishable, fill
-from safeload.record import Record
 
 _SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
 _ENDLESS = "an object holds itself in a way that nothing can build"

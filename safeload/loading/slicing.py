@@ -8,7 +8,7 @@ from __future__ import annotations
 from operator import index as whole_number
 from typing import Any
 
-from safeload.document import TensorSpec
+from safeload.document.document import TensorSpec
 from safeload.errors import UsageError
 
 

@@ -15,8 +15,8 @@ import sys
 import torch
 
 from safeload.containers.storage_bytes import storage_bytes
-from safeload.document import Document, Extent, StorageSpec
-from safeload.dtypes import itemsize
+from safeload.document.document import Document, Extent, StorageSpec
+from safeload.document.dtypes import itemsize
 from safeload.errors import InputError, LoadFailed, Malformed
 from safeload.inputs import FileSource
 from safeload.loading.placement import CallersError, Placement

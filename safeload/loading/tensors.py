@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from safeload.document import (
+from safeload.document.document import (
     Built,
     NestedTensorSpec,
     QuantizedSpec,
@@ -21,8 +21,8 @@ from safeload.document import (
     WrappedTensor,
     resolve,
 )
-from safeload.dtypes import BITS
-from safeload.elements import numel
+from safeload.document.dtypes import BITS
+from safeload.document.elements import numel
 from safeload.loading.placement import Placement
 from safeload.loading.storages import Storages
 

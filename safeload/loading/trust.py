@@ -18,12 +18,12 @@ from typing import Any
 
 from torch import nn
 
-from safeload.document import resolve
+from safeload.document.document import resolve
+from safeload.document.record import Record
 from safeload.errors import UnsafeCheckpoint, UsageError
-from safeload.loading import torch_nn
-from safeload.loading.torch_nn_fills import fill
+from safeload.loading.torch_nn import classes as torch_nn
+from safeload.loading.torch_nn.fills import fill
 from safeload.policy import Kind, Policy
-from safeload.record import Record
 
 TORCH_NN = "torch.nn"
 

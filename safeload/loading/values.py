@@ -28,8 +28,8 @@ from typing import Any
 
 import torch
 
-from safeload.document import Built
-from safeload.dtypes import BITS
+from safeload.document.document import Built
+from safeload.document.dtypes import BITS
 from safeload.errors import Malformed
 from safeload.loading.tensors import DTYPES
 

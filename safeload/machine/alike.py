@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from safeload.cell import Cell
+from safeload.document.cell import Cell
 from safeload.machine.program import Call, Effect, Extension, Global, Mutation, Persistent, Program
 
 # Atoms of more letters, bytes or bits than this are compared once for each object.

@@ -10,7 +10,7 @@ depth would be worth little here, since a structure with shortcuts has a short p
 
 from __future__ import annotations
 
-from safeload.cell import Cell
+from safeload.document.cell import Cell
 from safeload.errors import LimitExceeded, Malformed
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from safeload.cell import Cell
+from safeload.document.cell import Cell
 from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
 from safeload.machine.program import Call, Global, Mutation, Program

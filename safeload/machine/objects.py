@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import _compat_pickle
 
-from safeload.cell import Cell
+from safeload.document.cell import Cell
 from safeload.errors import Malformed
 from safeload.machine.literals import integer
 from safeload.machine.program import Buffer, Call, Extension, Global, Persistent

@@ -8,7 +8,7 @@ Knows nothing of what a name means: that is policy.
 
 from __future__ import annotations
 
-from safeload.cell import UNSET, Cell
+from safeload.document.cell import UNSET, Cell
 
 
 class Global(Cell):

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from safeload.cell import UNSET
-from safeload.document import (
+from safeload.document.cell import UNSET
+from safeload.document.document import (
     Built,
     NestedTensorSpec,
     QuantizedSpec,
@@ -20,9 +20,9 @@ from safeload.document import (
     WrappedTensor,
     resolve,
 )
+from safeload.document.record import Record
 from safeload.errors import Malformed, UsageError
 from safeload.modules.computed import OVERRIDABLE, known_version, why_computed
-from safeload.record import Record
 
 _SPECS = (TensorSpec, WrappedTensor, QuantizedSpec, SparseSpec, NestedTensorSpec)
 _PARTS = ("_parameters", "_buffers", "_modules")

@@ -11,10 +11,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from itertools import islice
 
-from safeload.document import Built, resolve
+from safeload.document.document import Built, resolve
+from safeload.document.record import Record
 from safeload.errors import Malformed, UsageError
 from safeload.modules.node import Node, attributes, computed, is_leaf, is_module, leaf, mapping, read
-from safeload.record import Record
 
 # The largest models have some 200,000 modules and names (experts); a shared module counts on every path. An entry
 # costs up to 0.5 KB.

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from safeload.configuration import header_lines, text_of, toml_of
 from safeload.errors import UsageError
 from safeload.findings import Severity, Verdict
+from safeload.inputs.toml_file import header_lines, text_of, toml_of
 from safeload.policy.rules import (
     WHOLE,
     DangerousRule,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from safeload.detail import Detail, OpcodeLine
 from safeload.findings import Finding
 from safeload.report import Report
 from safeload.reports import phrases
+from safeload.reports.details import Detail, OpcodeLine
 from safeload.reports.html_markup import Markup, counted, join, path, sized, tag, text
 from safeload.reports.html_picture import bytes_of
 

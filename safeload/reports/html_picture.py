@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from safeload.detail import Part
 from safeload.reports import escape
+from safeload.reports.details import Part
 from safeload.reports.html_markup import Markup, counted, join, sized, tag
 
 WIDTH, HEIGHT = 960, 300

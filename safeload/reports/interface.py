@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-from safeload.detail import Detail
 from safeload.findings import Verdict
 from safeload.report import Excluded, Report, summary_fields, verdict_of
+from safeload.reports.details import Detail
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from safeload.document import TensorSpec
+from safeload.document.document import TensorSpec
 from safeload.errors import Malformed
 from safeload.limits import Limits
 from safeload.machine.program import Program

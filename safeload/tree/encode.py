@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from safeload.document import (
+from safeload.document.document import (
     ArraySpec,
     Built,
     Document,
@@ -21,9 +21,9 @@ from safeload.document import (
     TensorSpec,
     resolve,
 )
+from safeload.document.record import Record
 from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
-from safeload.record import Record
 from safeload.tree.interface import FORMAT, VERSION, Blob, Child, Contents, Kept, Mark, Placed, Plan
 from safeload.tree.spelling import EXISTS, Speller, flat, quote
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import NamedTuple, Protocol
 
-from safeload.document import Document, StorageSpec, StorageValue, TensorSpec
+from safeload.document.document import Document, StorageSpec, StorageValue, TensorSpec
+from safeload.document.record import Record
 from safeload.machine.program import Program
-from safeload.record import Record
 
 FORMAT = "safeload.tree"
 VERSION = 1

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 
-from safeload.cell import Cell
-from safeload.dtypes import BITS, itemsize
+from safeload.document.cell import Cell
+from safeload.document.dtypes import BITS, itemsize
+from safeload.document.record import Record
 from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
 from safeload.machine import is_nested
 from safeload.machine.program import Call, Global, Mutation, Persistent, Program
-from safeload.record import Record
 from safeload.tree.json_text import Object
 from safeload.tree.recipes_torch import steps
 from safeload.tree.storages import Storages

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from safeload.cell import Cell
-from safeload.document import (
+from safeload.document.cell import Cell
+from safeload.document.document import (
     ArraySpec,
     Built,
     Document,
@@ -25,9 +25,9 @@ from safeload.document import (
     TensorSpec,
     resolve,
 )
+from safeload.document.record import Record
 from safeload.errors import LimitExceeded, NotConvertible
 from safeload.limits import Limits
-from safeload.record import Record
 
 ROOT = "tensor"
 """The name of a leaf that is the whole content of its file."""

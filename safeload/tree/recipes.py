@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from safeload.document import Built
+from safeload.document.document import Built
 
 
 class Made(NamedTuple):

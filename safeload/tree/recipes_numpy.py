@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from safeload.document import ArraySpec, Built, Symbol, resolve
+from safeload.document.document import ArraySpec, Built, Symbol, resolve
 from safeload.errors import Malformed
 from safeload.tree.recipes import Inline, Made, Recipe, mapping, sequence
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from safeload.document import (
+from safeload.document.document import (
     Built,
     NestedTensorSpec,
     QuantizedSpec,

@@ -13,8 +13,8 @@ from json.encoder import encode_basestring_ascii
 from math import isnan
 from re import search
 
-from safeload.cell import UNSET
-from safeload.document import (
+from safeload.document.cell import UNSET
+from safeload.document.document import (
     ArraySpec,
     Built,
     Document,
@@ -27,8 +27,8 @@ from safeload.document import (
     WrappedTensor,
     resolve,
 )
+from safeload.document.record import Record
 from safeload.errors import Malformed, UsageError
-from safeload.record import Record
 from safeload.tree import recipes, recipes_numpy, recipes_torch
 from safeload.tree.interface import PLACED, Child, Mark, Placed, Plan, names_digest
 from safeload.tree.json_text import SAFE_INTEGER

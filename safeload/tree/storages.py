@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from safeload.document import StorageSpec, StorageValue, TensorSpec
-from safeload.dtypes import BITS, itemsize
-from safeload.elements import spec_bytes
+from safeload.document.document import StorageSpec, StorageValue, TensorSpec
+from safeload.document.dtypes import BITS, itemsize
+from safeload.document.elements import spec_bytes
 from safeload.errors import Malformed
 from safeload.tree.interface import names_digest
 from safeload.tree.json_text import Object
-from safeload.vetted.torch_storages import is_location
+from safeload.vetted.torch.storages import is_location
 
 
 class Storages:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 
 from safeload.vetted.interface import Constructor, Context, ShapeError
-from safeload.vetted.torch_storages import persistent_value
+from safeload.vetted.torch.storages import persistent_value
 
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "torch_tensors": (
+    "torch.tensors": (
         "torch-tensor-v1",
         "torch-tensor-v2",
         "torch-tensor-v3",
@@ -23,9 +23,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "torch-legacy-tensor",
         "torch-uninitialized",
     ),
-    "torch_quantized": ("torch-quantized",),
-    "torch_storages": ("torch-storage-class",),
-    "torch_values": (
+    "torch.quantized": ("torch-quantized",),
+    "torch.storages": ("torch-storage-class",),
+    "torch.values": (
         "torch-size",
         "torch-device",
         "torch-layout",
@@ -54,13 +54,13 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "datetimes": ("date", "time", "datetime", "timedelta", "timezone"),
     "enum_lookup": ("enum-lookup",),
     "namespaces": ("namespace", "simple-namespace"),
-    "numpy_arrays": ("numpy-reconstruct", "numpy-scalar", "numpy-frombuffer"),
-    "numpy_dtypes": ("numpy-dtype",),
-    "numpy_random": ("numpy-bit-generator", "numpy-generator", "numpy-random-state", "numpy-seed-sequence"),
+    "numpy.arrays": ("numpy-reconstruct", "numpy-scalar", "numpy-frombuffer"),
+    "numpy.dtypes": ("numpy-dtype",),
+    "numpy.random": ("numpy-bit-generator", "numpy-generator", "numpy-random-state", "numpy-seed-sequence"),
     "paths": ("posix-path", "windows-path"),
     "stdlib_values": ("uuid", "safe-uuid", "decimal", "fraction", "bytes-io", "string-io", "random"),
 }
-"""Each family, a file of this folder, with its shapes: it is imported when a file first needs one of them."""
+"""Each family, a module of this folder, with its shapes. It is imported when a checkpoint first needs one of them."""
 
 
 class _Table(Mapping[str, Constructor]):

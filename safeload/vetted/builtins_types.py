@@ -6,7 +6,7 @@ python 2 as `_compat_pickle` maps them. A size is that of the elements seen: `by
 
 from __future__ import annotations
 
-from safeload.document import Built, Symbol
+from safeload.document.document import Built, Symbol
 from safeload.findings import Verdict
 from safeload.machine.program import Call, Mutation
 from safeload.vetted.consumption import (

@@ -6,7 +6,7 @@ argument but the pickled forms is admitted: a published attack calls OrderedDict
 
 from __future__ import annotations
 
-from safeload.document import Built, resolve
+from safeload.document.document import Built, resolve
 from safeload.findings import Verdict
 from safeload.machine.program import Call, Mutation
 from safeload.vetted.consumption import (

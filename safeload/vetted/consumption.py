@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from safeload.cell import UNSET, Cell
-from safeload.document import Built, Symbol, resolve
+from safeload.document.cell import UNSET, Cell
+from safeload.document.document import Built, Symbol, resolve
+from safeload.document.record import Record
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Verdict
 from safeload.machine.program import Call, Mutation
-from safeload.record import Record
 from safeload.vetted.interface import Context, ShapeError, arguments
 
 # A pickle spells each element once, in a byte or more; what goes far beyond that was aliased on purpose.

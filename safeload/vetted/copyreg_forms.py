@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from safeload.document import Built, resolve
+from safeload.document.document import Built, resolve
+from safeload.document.record import Record
 from safeload.findings import Verdict
 from safeload.machine.program import Call, Mutation
-from safeload.record import Record
 from safeload.vetted import builtins_types, collections_types, namespaces, stdlib_values
 from safeload.vetted.consumption import inert, spend, symbol, unchanged
 from safeload.vetted.interface import Change, Constructor, Context, Shape, ShapeError, positional

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as clock
 
-from safeload.document import Built, resolve
+from safeload.document.document import Built, resolve
 from safeload.findings import Verdict
 from safeload.machine.program import Call
 from safeload.vetted.consumption import inert, known, latin1, unchanged, whole

@@ -7,10 +7,10 @@ stays an inert record, and the file is never clean.
 
 from __future__ import annotations
 
-from safeload.document import resolve
+from safeload.document.document import resolve
+from safeload.document.record import Record
 from safeload.findings import Verdict
 from safeload.machine.program import Call
-from safeload.record import Record
 from safeload.vetted.interface import Constructor, Context, ShapeError, arguments
 
 RULE = "reaches-attributes"

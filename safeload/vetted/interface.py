@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from safeload.cell import Cell
-from safeload.document import Document, Extent, StorageSpec, TensorSpec, resolve
+from safeload.document.cell import Cell
+from safeload.document.document import Document, Extent, StorageSpec, TensorSpec, resolve
 from safeload.findings import Verdict
 from safeload.limits import Limits
 from safeload.machine.keys import Keys

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from safeload.document import Built
+from safeload.document.document import Built
 from safeload.machine.program import Call, Mutation
 from safeload.vetted.consumption import attributes, known, made
 from safeload.vetted.interface import Constructor, Context

@@ -5,7 +5,7 @@ Semantics: CPython 3.11 and 3.14 Lib/pathlib `PurePath.__reduce__`: `(class, par
 
 from __future__ import annotations
 
-from safeload.document import Built, resolve
+from safeload.document.document import Built, resolve
 from safeload.findings import Verdict
 from safeload.machine.program import Call
 from safeload.vetted.consumption import inert, spend

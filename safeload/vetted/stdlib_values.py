@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from safeload.document import Built, resolve
+from safeload.document.document import Built, resolve
 from safeload.findings import Verdict
 from safeload.machine.program import Call, Mutation
 from safeload.vetted.consumption import INTEGER_BITS, inert, known, latin1, made, spend, unchanged, whole

@@ -35,7 +35,7 @@ class Settings(NamedTuple):
 def judge(target: Target, settings: Settings) -> Report:
     """The report of one target, judged in this process. "-" is standard input. Raises what scanning it raises."""
     from safeload.inputs import open_source
-    from safeload.scanner import report_on
+    from safeload.scanning.scanner import report_on
 
     source = open_source(standard_input(), name="-") if target.path == "-" else open_source(target.path)
     try:
@@ -86,7 +86,7 @@ def scan_here(targets: Iterable[Target], settings: Settings, judge: Judge = judg
 
 
 def units_of(targets: Iterable[Target], settings: Settings) -> Iterator[Report]:
-    """The reports of the folders that a walk met and that a loader takes whole (see `safeload.units`), judged here."""
+    """The reports of the folders that a walk met and that a loader takes whole (`scanning/units`), judged here."""
     from safeload.inputs import open_source
     from safeload.inputs.links import folder_links
 
@@ -105,7 +105,7 @@ def units_among(
     links: Iterable[tuple[str, str]] = (),
 ) -> Iterator[Report]:
     """As `units_of`, of files that `opened` opens; without `roots` every folder on the way to a file counts."""
-    from safeload.units import unit_reports
+    from safeload.scanning.units import unit_reports
 
     try:
         yield from unit_reports(files, settings.policy, settings.limits, opened=opened, roots=roots, links=links)

@@ -13,7 +13,7 @@ from safeload.attesting.verifier import derive
 from safeload.errors import NotAttested
 from safeload.findings import Verdict
 from safeload.inputs import MemorySource
-from safeload.scanner import scan_source
+from safeload.scanning.scanner import scan_source
 from tests.attesting.certified import POLICY, Limits
 
 PROGRAM = b"\x80\x02cbuiltins\nprint\nX\x02\0\0\0hi\x85R."

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from safeload import reading, scan
+from safeload import scan
 from safeload.attesting.certificate import certificate
 from safeload.attesting.verifier import SHAPES
 from safeload.errors import NotAttested
@@ -22,8 +22,9 @@ from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.machine import Call, Global, Program
 from safeload.policy import Policy
-from safeload.scanner import scan_source
-from safeload.streams import Heard
+from safeload.scanning import reader as reading
+from safeload.scanning.scanner import scan_source
+from safeload.scanning.streams import Heard
 from safeload.vetted import CONSTRUCTORS
 from samples.assemble import ECHO, name, old_storage, pickle, tensor
 from samples.files_of_torch import legacy, zip_of

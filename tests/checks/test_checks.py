@@ -11,7 +11,7 @@ from safeload.findings import Verdict
 from safeload.limits import Limits
 from safeload.machine import Call, Global, Mutation, Program, run
 from safeload.policy import Policy
-from safeload.scanner import scan
+from safeload.scanning.scanner import scan
 from samples.assemble import PROTO2, PROTO4, Code, build, call, inst, name, new, pickle, put, stack_name, value
 
 

@@ -106,7 +106,7 @@ def test_all_of_them_at_once(place: Path) -> None:
 )
 def test_refused_before_anything_is_judged(place: Path, monkeypatch: pytest.MonkeyPatch, args: str, said: str) -> None:
     (place / "link").symlink_to("new")
-    monkeypatch.setattr("safeload.cli.scan.judged", lambda *_: pytest.fail("a file was judged"))
+    monkeypatch.setattr("safeload.cli.commands.scan.judged", lambda *_: pytest.fail("a file was judged"))
     result = scan(*args.split())
     assert (result.exit_code, result.stdout) == (2, "")
     assert said in result.stderr

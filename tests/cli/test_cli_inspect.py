@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from safeload.cli import app, inspected
-from safeload.cli import diff as diff_command
-from safeload.cli import inspect as inspect_command
+from safeload.cli import app
+from safeload.cli.commands import diff as diff_command
+from safeload.cli.commands import inspect as inspect_command
+from safeload.cli.text import inspect_text as inspected
 from safeload.inspecting.interface import Entry
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from safeload.cli import app, outfile
-from safeload.cli.ending import need
+from safeload.cli.exit_code import need
 from safeload.cli.progress import progress
 from safeload.errors import InputError, MissingExtra, UsageError
 
@@ -194,7 +194,7 @@ def test_our_own_bug_ends_with_two(model: Path, monkeypatch: pytest.MonkeyPatch)
     def broken(*_: object) -> None:
         raise KeyError("\x1b[31m")
 
-    monkeypatch.setattr("safeload.cli.scan.select", broken)
+    monkeypatch.setattr("safeload.cli.commands.scan.select", broken)
     result = scan(model)
     assert result.exit_code == 2
     assert "please report it" in result.stderr

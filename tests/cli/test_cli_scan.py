@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from safeload.cli import app
-from safeload.cli.scan import exit_code
+from safeload.cli.commands.scan import exit_code
 from safeload.findings import Verdict
 
 CLEAN = b"\x80\x04]\x94(K\x01K\x02e."
@@ -252,7 +252,7 @@ def test_version() -> None:
 
 
 def test_our_own_bug_is_one_file_s(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import safeload.scanner as scanner
+    import safeload.scanning.scanner as scanner
 
     real = scanner.scan_source
 

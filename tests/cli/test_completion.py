@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from safeload.cli import COMMANDS, app
-from safeload.cli.completion import INSTALL, SHELLS
+from safeload.cli.commands.completion import INSTALL, SHELLS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX shells")
 

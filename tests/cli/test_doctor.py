@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from safeload.cli import app, parts
-from safeload.cli import doctor as module
-from safeload.cli.doctor import Line, examined, fence, own, text
+from safeload.cli.commands import doctor as module
+from safeload.cli.commands.doctor import Line, examined, fence, own, text
 from safeload.cli.parts import Part, version_tuple
 from safeload.policy import Policy
 from safeload.report import VERSION

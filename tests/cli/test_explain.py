@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from safeload.cli import app
-from safeload.cli import explain as command
+from safeload.cli.commands import explain as command
 from safeload.integrations import other_parser
 from tests.explaining.cases import CASES, FILES, GOLDEN, HOSTILE, LONG, explain, printed
 

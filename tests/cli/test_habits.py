@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from safeload.cli import COMMANDS, app
 from safeload.cli.coloring import colored
-from safeload.cli.topics import LIMIT_WORDS, TOPICS, limits_text, spelled, text_of
+from safeload.cli.text.help_text import LIMIT_WORDS, TOPICS, limits_text, spelled, text_of
 from safeload.limits import Limits
 from safeload.reports import FORMATS
 
@@ -155,11 +155,11 @@ def test_topics_name_every_verdict_and_variable(root: Path) -> None:
             )
         )
     explained = set(re.findall(r"\b[A-Z_]{4,}\b", text_of("environment")))
-    assert read - explained == set(), "say it in safeload/cli/topics.py"
+    assert read - explained == set(), "say it in safeload/cli/text/help_text.py"
 
 
 def test_help_and_version_come_without_judging(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "safeload.scanner", None)
+    monkeypatch.setitem(sys.modules, "safeload.scanning.scanner", None)
     for args in (["help"], ["help", "limits"], ["--help"], ["--version"], ["scan", "--help"]):
         assert safeload(*args).exit_code == 0
 
@@ -168,7 +168,7 @@ def test_whatever_colors_has_the_option(root: Path) -> None:
     """A command that asks for `colored`, itself or by a file of its own, has the one option for it."""
     using = {
         path.stem
-        for path in (root / "safeload" / "cli").glob("*.py")
+        for path in (root / "safeload" / "cli").rglob("*.py")
         if re.search(r"\bcolored\(", path.read_text(encoding="utf-8")) and path.stem != "coloring"
     }
     beside = {"outputs": "scan"}  # what a file prints for whom

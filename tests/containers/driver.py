@@ -4,8 +4,8 @@ import io
 import pickle
 
 from safeload.containers.interface import Answer, Names, Naming, Pickle
-from safeload.document import StorageSpec
-from safeload.dtypes import itemsize
+from safeload.document.document import StorageSpec
+from safeload.document.dtypes import itemsize
 from safeload.limits import Limits
 
 DTYPES = {"FloatStorage": "float32", "DoubleStorage": "float64", "LongStorage": "int64", "ByteStorage": "uint8"}

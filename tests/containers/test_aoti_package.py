@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from safeload.containers.aoti_package import aoti_constants, aoti_flags, aoti_metadata, aoti_native, aoti_source
+from safeload.containers.descriptions.aoti_package import (
+    aoti_constants,
+    aoti_flags,
+    aoti_metadata,
+    aoti_native,
+    aoti_source,
+)
 from safeload.errors import Malformed
 from safeload.findings import Finding, Verdict
 from safeload.limits import Limits

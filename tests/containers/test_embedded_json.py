@@ -9,7 +9,7 @@ import random
 
 import pytest
 
-from safeload.containers.embedded_json import EmbeddedPickle, may_hold_pickles, pickles_in_json
+from safeload.containers.text.embedded_json import EmbeddedPickle, may_hold_pickles, pickles_in_json
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Verdict
 from safeload.limits import Limits

@@ -8,7 +8,7 @@ import tracemalloc
 
 import pytest
 
-from safeload.containers.json_text import Kind, events, strings, unescaped
+from safeload.containers.text.json_text import Kind, events, strings, unescaped
 from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
 

@@ -12,9 +12,9 @@ from importlib.util import find_spec
 
 import pytest
 
+from safeload.containers.descriptions.keras_config import keras_config
+from safeload.containers.descriptions.keras_names import CLASSES, FUNCTIONS
 from safeload.containers.interface import Named
-from safeload.containers.keras_config import keras_config
-from safeload.containers.keras_names import CLASSES, FUNCTIONS
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding
 from safeload.limits import Limits

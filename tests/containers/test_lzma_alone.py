@@ -13,7 +13,7 @@ from safeload.findings import Verdict
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.scanner import report_on
+from safeload.scanning.scanner import report_on
 
 LZMA1 = [{"id": lzma.FILTER_LZMA1, "lc": 1, "lp": 3, "pb": 1, "dict_size": 1 << 16}]
 

@@ -17,7 +17,7 @@ from safeload.containers.hdf5 import Hdf5
 from safeload.containers.interface import Layout, Nested, Pickle, Tensor
 from safeload.containers.npy import Npy
 from safeload.containers.unrecognised import Unrecognised
-from safeload.document import Extent
+from safeload.document.document import Extent
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
 from safeload.inputs import MemorySource

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from safeload.containers.pt2_expression import check_expression, check_guard
+from safeload.containers.descriptions.pt2_expression import check_expression, check_guard
 from safeload.errors import Malformed
 
 WRITTEN = [

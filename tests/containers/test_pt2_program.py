@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from safeload.containers.descriptions.pt2_payload import Reading, WeightEntry, weights_config
+from safeload.containers.descriptions.pt2_program import extern_kernels, pt2_program
 from safeload.containers.interface import Named
-from safeload.containers.pt2_payload import Reading, WeightEntry, weights_config
-from safeload.containers.pt2_program import extern_kernels, pt2_program
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
 from safeload.limits import Limits

@@ -10,13 +10,13 @@ import pytest
 from safeload.containers import recognise
 from safeload.containers.interface import Layout, Tensor
 from safeload.containers.safetensors_file import DTYPES, Safetensors
-from safeload.document import Extent
-from safeload.dtypes import BITS
+from safeload.document.document import Extent
+from safeload.document.dtypes import BITS
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
-from safeload.reading import readings
+from safeload.scanning.reader import readings
 from tests.containers.driver import drive
 from tests.containers.fuzzing import hold_contract
 

@@ -13,8 +13,8 @@ import zipfile
 
 import pytest
 
+from safeload.containers.descriptions.skops_schema import skops_schema
 from safeload.containers.interface import Named
-from safeload.containers.skops_schema import skops_schema
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding
 from safeload.limits import Limits

@@ -17,9 +17,9 @@ from safeload.containers import sniff
 from safeload.containers.sniff import is_tar_header, kind_of, may_be_pickle
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
-from safeload.no_model import no_model
 from safeload.policy import Policy
-from safeload.recognition import readings
+from safeload.scanning.recognition import readings
+from safeload.scanning.skips.no_model import no_model
 
 VALUES = [
     None, True, 0, 1, -3, 2**100, 1.5, "x", "y" * 10000, b"a", [1], [], (), (1,), {"a": 1}, {1}, frozenset([2]), print,

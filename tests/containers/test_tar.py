@@ -8,10 +8,10 @@ import tarfile
 import pytest
 
 from safeload.containers import recognise
-from safeload.containers.archive_tar import TarArchive
 from safeload.containers.interface import Naming, Nested, Pickle, Tensor
-from safeload.containers.torch_tar import TorchTar
-from safeload.document import Extent, StorageSpec
+from safeload.containers.tar.archive import TarArchive
+from safeload.containers.tar.torch_tar import TorchTar
+from safeload.document.document import Extent, StorageSpec
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
 from safeload.inputs import MemorySource

@@ -5,10 +5,10 @@ import tarfile
 
 import pytest
 
-from safeload.containers.archive_tar import TarArchive
 from safeload.containers.interface import Named, Nested
-from safeload.containers.tar_directory import entries
-from safeload.containers.torch_tar import TorchTar, is_torch_tar
+from safeload.containers.tar.archive import TarArchive
+from safeload.containers.tar.directory import entries
+from safeload.containers.tar.torch_tar import TorchTar, is_torch_tar
 from safeload.errors import Malformed
 from safeload.findings import Finding, Verdict
 from safeload.inputs import MemorySource

@@ -9,7 +9,7 @@ import pytest
 from safeload.containers import recognise
 from safeload.containers.interface import Naming, Pickle
 from safeload.containers.torch_legacy import MAGIC, TorchLegacy
-from safeload.document import Extent
+from safeload.document.document import Extent
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
 from safeload.inputs import MemorySource

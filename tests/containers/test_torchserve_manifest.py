@@ -7,8 +7,8 @@ import random
 
 import pytest
 
+from safeload.containers.descriptions.torchserve_manifest import torchserve_manifest
 from safeload.containers.interface import Named
-from safeload.containers.torchserve_manifest import torchserve_manifest
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
 from safeload.limits import Limits

@@ -7,9 +7,9 @@ import codecs
 import pytest
 import yaml
 
-from safeload.containers.yaml_file import YamlFile
+from safeload.containers.text.yaml_file import YamlFile
 from safeload.inputs import MemorySource
-from safeload.scanner import scan
+from safeload.scanning.scanner import scan
 
 HOSTILE = {
     "apply": b"a: !!python/object/apply:builtins.open [MARKER, w]\n",

@@ -7,9 +7,9 @@ import zlib
 
 import pytest
 
-from safeload.containers.zip_directory import read_directory
-from safeload.containers.zip_end import find_end
-from safeload.containers.zip_rules import EXAMPLES, RULES
+from safeload.containers.zip.directory import read_directory
+from safeload.containers.zip.end import find_end
+from safeload.containers.zip.rules import EXAMPLES, RULES
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Verdict
 from safeload.inputs import MemorySource

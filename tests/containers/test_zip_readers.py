@@ -11,12 +11,12 @@ import pytest
 
 from safeload.containers import interface, recognise
 from safeload.containers.kinds import ARCHIVES
-from safeload.containers.npz import Npz
-from safeload.containers.torch_zip import TorchZip
-from safeload.containers.torchscript import TorchScript
-from safeload.containers.zip_directory import read_directory
-from safeload.containers.zip_sequence import ZipSequence
-from safeload.document import Extent
+from safeload.containers.kinds.npz import Npz
+from safeload.containers.kinds.torch_zip import TorchZip
+from safeload.containers.kinds.torchscript import TorchScript
+from safeload.containers.zip.directory import read_directory
+from safeload.containers.zip.sequence import ZipSequence
+from safeload.document.document import Extent
 from safeload.findings import Finding
 from safeload.inputs import FileSource, MemorySource
 from safeload.limits import Limits

@@ -8,10 +8,10 @@ import zlib
 import pytest
 
 import safeload
-from safeload.containers.torch_zip import TorchZip
-from safeload.containers.zip_directory import read_directory
-from safeload.containers.zip_entry import Entry
-from safeload.containers.zip_members import Members
+from safeload.containers.kinds.torch_zip import TorchZip
+from safeload.containers.zip.directory import read_directory
+from safeload.containers.zip.entry import Entry
+from safeload.containers.zip.members import Members
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
 from safeload.inputs import MemorySource

@@ -22,7 +22,7 @@ OLD = b"what was there before"
 def child(fault: str, number: int, source: str, out: Path, force: bool) -> None:
     """Convert, with step `number` at fault. Exits with 0 when it was converted, 1 when that was refused."""
     from safeload import SafeloadError, convert
-    from safeload.converting import system
+    from safeload.converting.write import system
 
     count = 0
 
@@ -54,9 +54,9 @@ def main() -> None:
     fault, source, folder, force, unnamed = sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4], sys.argv[5]
     if unnamed == "no":
         os.O_TMPFILE = 0
-    import safeload.converting.forms
-    import safeload.converting.verify
-    import safeload.converting.writer  # noqa: F401 - imported once, here, for every child
+    import safeload.converting.api
+    import safeload.converting.verify.verify
+    import safeload.converting.write.writer  # noqa: F401 - imported once, here, for every child
 
     found = []
     for number in range(1, 200):

@@ -154,7 +154,7 @@ def test_bytes_behind_the_last_element_of_a_storage_are_not_lost(tmp_path: Path)
 
 def test_a_verification_tells_by_whose_options(tmp_path: Path) -> None:
     """Who hands over an output chooses its record: with it two tensors may change names and be as they should."""
-    from safeload.cli.converted import verified_text
+    from safeload.cli.text.convert_text import verified_text
 
     source = saved(tmp_path / "x.pth", STATE)
     plain, swapped, other = (tmp_path / f"{name}.safetensors" for name in ("plain", "swapped", "other"))

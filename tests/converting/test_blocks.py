@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from safeload.converting import blocks, gathered
-from safeload.converting.gathered import Boxes
 from safeload.converting.interface import Piece, Stored
-from safeload.converting.reread import whole
-from safeload.document import Document, Extent
+from safeload.converting.verify import gathered
+from safeload.converting.verify.gathered import Boxes
+from safeload.converting.verify.reread import whole
+from safeload.converting.write import blocks
+from safeload.document.document import Document, Extent
 from safeload.inputs import MemorySource
 
 

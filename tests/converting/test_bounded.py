@@ -94,7 +94,8 @@ def test_expansions_are_refused_past_a_limit(tmp_path: Path) -> None:
 MEASURE = """
 import json, resource, sys
 import numpy, safetensors
-import safeload.converting.forms, safeload.converting.verify, safeload.converting.writer, safeload.scanner
+import safeload.converting.api, safeload.converting.verify.verify, safeload.converting.write.writer
+import safeload.scanning.scanner
 from safeload.policy import Policy
 Policy.default()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -12,8 +12,8 @@ import safetensors.torch
 import torch
 
 import safeload
-from safeload.converting.casting import cast
-from safeload.converting.nearest import nearest
+from safeload.converting.verify.nearest import nearest
+from safeload.converting.write.casting import cast
 from tests.converting.making import saved
 
 TYPES = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}

@@ -18,7 +18,8 @@ from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 
 import safeload
-from safeload.cli import app, ending, transfer
+from safeload.cli import app, transfer
+from safeload.cli import exit_code as ending
 from safeload.errors import MissingExtra
 
 DANGEROUS = b"cos\nsystem\n(S'echo harmless'\ntR."

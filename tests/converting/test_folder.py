@@ -14,9 +14,10 @@ import torch
 from safetensors.torch import load_file
 
 import safeload
-from safeload.converting import engine, folder
-from safeload.converting.folder import new_name
+from safeload.converting import single as engine
 from safeload.converting.interface import Options
+from safeload.converting.many import folder
+from safeload.converting.many.folder import new_name
 from safeload.errors import InputNotFound, Malformed, NotEqual, OutputExists, UnsafeCheckpoint, UsageError
 from tests.converting.sharded_model import names, sharded
 

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 
 import safeload
-from safeload.converting import system
-from safeload.converting.folder import FolderConversion
-from safeload.converting.shards import renumbered
+from safeload.converting.many.folder import FolderConversion
+from safeload.converting.many.shards import renumbered
+from safeload.converting.write import system
 from safeload.errors import Malformed, NotConvertible, NotEqual, OutputError, UsageError
 from tests.converting.sharded_model import names, sharded
 

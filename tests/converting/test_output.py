@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 import safeload
-from safeload.converting import system
+from safeload.converting.write import system
 from tests.converting.making import hide, left, rewritten, saved
 
 STATE = {"w": torch.arange(300.0).reshape(30, 10), "t": torch.arange(12.0).reshape(3, 4).t(), "n": torch.ones(3)}

@@ -14,8 +14,8 @@ import safetensors.torch
 import torch
 
 import safeload
-from safeload.converting import system
 from safeload.converting.portions import MANY, PORTION, Crew, Stopped, portions
+from safeload.converting.write import system
 from tests.converting.making import hide, left, rewritten, saved
 
 
@@ -140,7 +140,7 @@ def small() -> dict[str, torch.Tensor]:
 def test_many_small_tensors(
     hidden: tuple[str, ...], sync: bool, flush: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from safeload.converting import writer
+    from safeload.converting.write import writer
 
     monkeypatch.setattr(writer, "_FLUSH", flush)
     for name in hidden:
@@ -190,7 +190,7 @@ def test_a_neighbour_that_is_written_wrongly_is_named(
 
 
 def test_what_is_not_compared_is_not_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from safeload.converting import staging
+    from safeload.converting.write import staging
 
     source = saved(tmp_path / "x.pth", small())
     monkeypatch.setattr(staging, "portions", lambda sizes: list(portions(sizes))[:-1])
@@ -286,7 +286,7 @@ def test_what_the_system_refuses_while_comparing_is_an_error_of_ours(
     import os
     import tempfile
 
-    from safeload.converting import reread
+    from safeload.converting.verify import reread
 
     source = saved(tmp_path / "x.pth", {"w": torch.randn(300_000), "v": torch.randn(300_000)})
     if deflated:

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 import safeload
-from safeload.converting import parallel, recursive
-from safeload.converting.folder import FolderConversion
 from safeload.converting.interface import Options
+from safeload.converting.many import parallel, recursive
+from safeload.converting.many.folder import FolderConversion
 from safeload.errors import OutputExists, UnsafeCheckpoint, UsageError
 from tests.converting.sharded_model import names, sharded
 

@@ -13,7 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 import safeload
-from safeload.converting import shards, system
+from safeload.converting.many import shards
+from safeload.converting.write import system
 from safeload.errors import Malformed, NotEqual, OutputError, OutputExists, UsageError
 
 STATE = {f"layer.{i}.weight": torch.arange(100, dtype=torch.float32) + i for i in range(5)}

@@ -121,8 +121,8 @@ def test_what_the_format_lacks_never_stands_under_its_name(tmp_path: Path) -> No
 
 def test_devices_are_kept_for_the_tree(tmp_path: Path) -> None:
     from safeload.converting.interface import Options
-    from safeload.converting.plan import FilePlan, planned
-    from safeload.document import Document, Extent, StorageSpec, TensorSpec
+    from safeload.converting.plan.plan import FilePlan, planned
+    from safeload.document.document import Document, Extent, StorageSpec, TensorSpec
     from safeload.inputs import MemorySource
     from safeload.tree.interface import Kept
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import safeload
-from safeload.converting import casting, system
+from safeload.converting.write import casting, system
 from tests.converting.making import left, saved
 
 STATE = {

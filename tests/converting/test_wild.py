@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 
 import safeload
-from safeload.scanner import scan
+from safeload.scanning.scanner import scan
 from tests.converting.same import different
 
 WILD = next((p for p in (Path(__file__).parents[2].parent / "shared" / "wild" / "files",) if p.is_dir()), None)

@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from safeload.detail import Part
-from safeload.detailing.byte_map import PIECES, map_bytes
+from safeload.explaining.byte_map import PIECES, map_bytes
 from safeload.inputs import open_source
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.scanner import scan_source
+from safeload.reports.details import Part
+from safeload.scanning.scanner import scan_source
 
 
 def mapped(folder: Path, value: object, limits: Limits | None = None, **options: bool) -> Part:

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from safeload import scan
-from safeload.detail import Detail
-from safeload.detailing import detail, details, opcodes
+from safeload.explaining import opcodes
+from safeload.explaining.details import detail, details
 from safeload.findings import Verdict
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report
+from safeload.reports.details import Detail
 
 RUNS = b"cposix\nsystem\n(S'echo safeload-sample'\ntR"
 
@@ -151,7 +152,7 @@ def test_files_are_bounded_and_the_worst_come_first(tmp_path: Path, monkeypatch:
         Report("readme.md", Verdict.SKIPPED),
         Report("gone.pt", Verdict.UNJUDGED),
     ]
-    monkeypatch.setattr("safeload.detailing.FILES", 1)
+    monkeypatch.setattr("safeload.explaining.details.FILES", 1)
     found = details(reports, policy=Policy.default(), limits=Limits())
     assert set(found) == {reports[0].path, reports[1].path, "-"}
     assert found[reports[1].path].opcodes

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import safeload.detailing
+import safeload.explaining.details
 from safeload.cli import app
 
 RUNS = b"\x80\x02cposix\nsystem\n(S'echo safeload-sample'\ntR."
@@ -27,7 +27,7 @@ def test_other_formats_read_a_file_once(tmp_path: Path, monkeypatch: pytest.Monk
     def refuse(*args: object, **options: object) -> None:
         raise AssertionError("details were computed")
 
-    monkeypatch.setattr(safeload.detailing, "details", refuse)
+    monkeypatch.setattr(safeload.explaining.details, "details", refuse)
     (tmp_path / "a.pkl").write_bytes(RUNS)
     for form in ("text", "json", "sarif", "markdown"):
         assert CliRunner().invoke(app, ["scan", str(tmp_path), "--format", form]).exit_code == 1

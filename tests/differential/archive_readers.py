@@ -23,17 +23,17 @@ import safeload
 from safeload.containers import recognise
 from safeload.containers.interface import Nested
 from safeload.containers.storage_bytes import storage_bytes
-from safeload.containers.zip_directory import read_directory
-from safeload.containers.zip_entry import STORED, Entry
-from safeload.containers.zip_flavour import OTHER, SEQUENCE
-from safeload.containers.zip_members import Members, files
-from safeload.document import Extent
+from safeload.containers.zip.directory import read_directory
+from safeload.containers.zip.entry import STORED, Entry
+from safeload.containers.zip.flavour import OTHER, SEQUENCE
+from safeload.containers.zip.members import Members, files
+from safeload.document.document import Extent
 from safeload.errors import SafeloadError
 from safeload.findings import Verdict
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.scanner import scan_source
+from safeload.scanning.scanner import scan_source
 from tests.containers.driver import drive
 from tests.differential.kind_readers import fitting, hostile_member, numpy_reads, package_modules
 

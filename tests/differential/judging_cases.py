@@ -15,7 +15,7 @@ from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.machine import Buffer, Call, Extension, Global, Mutation, Persistent, Program, run
 from safeload.policy import Policy
-from safeload.scanner import scan_source
+from safeload.scanning.scanner import scan_source
 from tests.differential.cpython_child import STREAMS
 from tests.differential.oracle_process import Case
 from tests.differential.transcripts import Transcript, containers_in

@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from safeload.containers.archive_tar import TarArchive
 from safeload.containers.interface import Layout, Nested, Pickle
-from safeload.containers.tar_directory import Entry, entries
-from safeload.containers.torch_tar import TorchTar, is_torch_tar
+from safeload.containers.tar.archive import TarArchive
+from safeload.containers.tar.directory import Entry, entries
+from safeload.containers.tar.torch_tar import TorchTar, is_torch_tar
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
 from safeload.inputs import MemorySource

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from safeload.containers import zip_rules
+from safeload.containers.zip import rules as zip_rules
 from safeload.findings import Verdict
 from tests.containers.zip_builder import Archive, Member
 from tests.differential import archive_campaign

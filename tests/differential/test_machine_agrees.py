@@ -14,7 +14,7 @@ import pytest
 
 from safeload.findings import Verdict
 from safeload.machine import OPCODES, Program, run
-from safeload.scanner import scan
+from safeload.scanning.scanner import scan
 from tests.differential import campaign, judging_cases, pickles, spellings
 from tests.differential.judging_cases import Judged
 from tests.differential.opcode_streams import Weaver

@@ -14,7 +14,7 @@ from safeload.findings import Verdict
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.scanner import scan
+from safeload.scanning.scanner import scan
 from samples.build import SAMPLES
 
 POLICY = Policy.default()

@@ -45,7 +45,7 @@ def main(given: list[str]) -> int:
         print(MISSING, file=sys.stderr)
         return 2
     with atheris.instrument_imports(include=["safeload"]):
-        import safeload.converting.forms
+        import safeload.converting.api
         import safeload.loading.lazy  # noqa: F401
         from tests.fuzz.targets import TARGETS
     target = TARGETS[given[0]]

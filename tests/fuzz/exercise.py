@@ -215,8 +215,8 @@ class Exercise:
 @contextlib.contextmanager
 def watched() -> Iterator[list[str]]:
     """The list that an audit hook writes imports, processes and writes to. It cannot be taken off again."""
-    import safeload.converting.folder
-    import safeload.converting.forms
+    import safeload.converting.api
+    import safeload.converting.many.folder
     import safeload.loading.lazy  # noqa: F401 - on first use, which is not the doing of a file
     from tests.loading.contained import _watch, import_all
 

@@ -15,25 +15,31 @@ import pickle
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from safeload.containers.aoti_package import aoti_constants, aoti_flags, aoti_metadata, aoti_native, aoti_source
-from safeload.containers.embedded_json import pickles_in_json
+from safeload.containers.descriptions.aoti_package import (
+    aoti_constants,
+    aoti_flags,
+    aoti_metadata,
+    aoti_native,
+    aoti_source,
+)
+from safeload.containers.descriptions.keras_config import keras_config
+from safeload.containers.descriptions.pt2_expression import check_expression, check_guard
+from safeload.containers.descriptions.pt2_payload import payload_config
+from safeload.containers.descriptions.pt2_program import extern_kernels, pt2_program
+from safeload.containers.descriptions.skops_schema import skops_schema
+from safeload.containers.descriptions.torchserve_manifest import torchserve_manifest
 from safeload.containers.interface import Named
-from safeload.containers.json_text import events, strings
-from safeload.containers.keras_config import keras_config
-from safeload.containers.pt2_expression import check_expression, check_guard
-from safeload.containers.pt2_payload import payload_config
-from safeload.containers.pt2_program import extern_kernels, pt2_program
-from safeload.containers.skops_schema import skops_schema
-from safeload.containers.torchserve_manifest import torchserve_manifest
+from safeload.containers.text.embedded_json import pickles_in_json
+from safeload.containers.text.json_text import events, strings
 from safeload.containers.whole import whole
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.scanner import scan_source
+from safeload.scanning.scanner import scan_source
+from safeload.scanning.units import KINDS, judge
 from safeload.source import Source
-from safeload.units import KINDS, judge
 
 LIMITS = Limits(opcodes=200_000, inflated_bytes=1 << 22, validated_bytes=1 << 20, nested_files=200, names=10_000)
 _FORBIDDEN = (

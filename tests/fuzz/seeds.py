@@ -130,7 +130,7 @@ def _safetensors(folder: Path) -> list[Seed]:
     from safeload.inputs import open_source
     from safeload.limits import Limits
     from safeload.policy import Policy
-    from safeload.scanner import scan_source
+    from safeload.scanning.scanner import scan_source
     from tests.tree.shelf import beside
 
     made = []

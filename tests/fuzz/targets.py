@@ -11,27 +11,27 @@ from collections.abc import Callable
 
 import safeload
 from safeload.containers import Container, recognise
-from safeload.containers.archive_tar import TarArchive
 from safeload.containers.compressed import Compressed
-from safeload.containers.json_file import JsonFile
 from safeload.containers.kinds import ARCHIVES
+from safeload.containers.kinds.npz import Npz
+from safeload.containers.kinds.torch_zip import TorchZip
+from safeload.containers.kinds.torchscript import TorchScript
 from safeload.containers.npy import Npy
-from safeload.containers.npz import Npz
 from safeload.containers.safetensors_file import Safetensors
+from safeload.containers.tar.archive import TarArchive
+from safeload.containers.tar.torch_tar import TorchTar
+from safeload.containers.text.json_file import JsonFile
+from safeload.containers.text.yaml_file import YamlFile
 from safeload.containers.torch_legacy import TorchLegacy
-from safeload.containers.torch_tar import TorchTar
-from safeload.containers.torch_zip import TorchZip
-from safeload.containers.torchscript import TorchScript
-from safeload.containers.yaml_file import YamlFile
-from safeload.containers.zip_sequence import ZipSequence
+from safeload.containers.zip.sequence import ZipSequence
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Verdict
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.machine import Program, run
-from safeload.nesting import nesting
 from safeload.policy import Policy
-from safeload.scanner import scan_source
+from safeload.scanning.nesting import nesting
+from safeload.scanning.scanner import scan_source
 from safeload.tree.interface import KEY
 from tests.fuzz import reader_targets
 from tests.tree.shelf import pack

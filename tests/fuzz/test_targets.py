@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import safeload
-from safeload.scanner import Scan
+from safeload.scanning.scanner import Scan
 from tests.fuzz import coverage_guided, reader_targets, targets
 from tests.fuzz.coverage_guided import CORPUS, NAMES
 from tests.fuzz.damage import some_bytes

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from safeload.record import Record
+from safeload.document.record import Record
 from tests.loading.equality import _inner, _Walk
 
 _MOST = 1 << 20

@@ -9,10 +9,10 @@ import subprocess
 import pytest
 
 from safeload.inputs import MemorySource
-from safeload.integrations.git_attributes import AttributeFiles
-from safeload.integrations.git_checkout import Attributes, forms
-from safeload.integrations.git_encodings import _CODECS, encoded
-from safeload.integrations.git_repository import Repository
+from safeload.integrations.git.attributes import AttributeFiles
+from safeload.integrations.git.checkout import Attributes, forms
+from safeload.integrations.git.encodings import _CODECS, encoded
+from safeload.integrations.git.repository import Repository
 
 from .conftest import PICKLE, Repo, clean_environment
 

@@ -10,13 +10,13 @@ from contextlib import closing
 
 import pytest
 
-from safeload.cli.hook import free_of_pickles, holds_pickle
+from safeload.cli.hook.commands import free_of_pickles, holds_pickle
 from safeload.findings import Verdict
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report
-from safeload.scanner import report_on
+from safeload.scanning.scanner import report_on
 
 from .conftest import DANGEROUS, DOT, PICKLE, SAFETENSORS, UNVETTED, Repo, clean_environment
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from safeload.errors import InputError, UsageError
-from safeload.integrations import git_repository
-from safeload.integrations.git_repository import Repository
+from safeload.integrations.git import repository as git_repository
+from safeload.integrations.git.repository import Repository
 
 from .conftest import DANGEROUS, PICKLE, SAFETENSORS, Repo, clean_environment
 

@@ -191,7 +191,7 @@ def test_nothing_is_imported_because_a_file_names_it(tmp_path: Path, marker: Pat
     assert [answer[0] for answer in refused] == ["UnsafeCheckpoint"] * 5
     # Records were made of what is only unknown: none of them is of the class.
     kind, items = first["record"]
-    assert (kind, [item[0] for item in items]) == ("builtins.list", ["safeload.record.Record"] * len(UNKNOWN))
+    assert (kind, [item[0] for item in items]) == ("builtins.list", ["safeload.document.record.Record"] * len(UNKNOWN))
     assert not {*UNKNOWN, *KNOWN, "lying", "xmlrpc"} & set(found["modules"])
     assert said(marker) == set()
     for options in ((), ("--jobs", "2")):

@@ -145,7 +145,7 @@ def test_a_circle_of_folders_ends(tmp_path: Path) -> None:
 UNREADABLE = """
 import json, os, sys
 sys.path.insert(0, sys.argv[1])
-import safeload, safeload.converting.forms, safeload.loading, safeload.workers, safeload.loading.lazy
+import safeload, safeload.converting.api, safeload.loading, safeload.workers, safeload.loading.lazy
 from safeload.inputs.walk import Target, walk
 from safeload.limits import Limits
 from safeload.policy import Policy

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from safeload.document import Document, StorageSpec, TensorSpec
+from safeload.document.document import Document, StorageSpec, TensorSpec
 from safeload.inputs import MemorySource
 from safeload.inspecting import streaming
 from safeload.inspecting.streaming import boxes, gathered

@@ -123,7 +123,7 @@ def _load(answer: Connection, given: Any, options: dict[str, Any], memory: int) 
 def import_all() -> None:
     """Import what safeload imports on first use, so that what a load imports besides is the file's doing."""
     import safeload
-    from safeload.texts import _ENCODINGS
+    from safeload.scanning.skips.texts import _ENCODINGS
 
     # Of the names in old zips, of JSON, and of texts from before Unicode.
     wide = (f"utf-{width}{order}" for width in (16, 32) for order in ("", "-le", "-be"))

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from safeload.document.record import Record
 from safeload.loading.load import load
 from safeload.modules import state_dict
-from safeload.record import Record
 from tests.modules.graphs import saved
 from tests.modules.models import CASES, made
 from tests.modules.test_walk import plain

@@ -35,7 +35,7 @@ def strings(node: ast.AST, constants: dict[str, str]) -> set[str]:
 def kinds_written(root: Path) -> set[str]:
     """The first argument of every `Built(...)` in safeload/vetted."""
     found: set[str] = set()
-    for path in sorted((root / "safeload/vetted").glob("*.py")):
+    for path in sorted((root / "safeload/vetted").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         constants = {
             target.id: item.value.value

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from safeload.document.record import Record
 from safeload.errors import UnsafeCheckpoint
 from safeload.loading.load import load
 from safeload.loading.trust import Trust
-from safeload.record import Record
 from tests.modules import models
 from tests.modules.graphs import saved
 from tests.modules.models import CASES, Configured, MyNorm, Net, Outer, Settings, Tagger, Tied, made

@@ -15,9 +15,9 @@ import pytest
 import torch
 from torch import nn
 
+from safeload.document.record import Record
 from safeload.errors import UnsafeCheckpoint, UsageError
 from safeload.loading.trust import Trust
-from safeload.record import Record
 from tests.modules.graphs import document_root
 from tests.modules.models import Net, Settings
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from safeload.document.record import Record
 from safeload.loading.load import load
-from safeload.loading.torch_nn_fills import ABSENT, DERIVED, HOOKS
+from safeload.loading.torch_nn.fills import ABSENT, DERIVED, HOOKS
 from safeload.loading.trust import Trust
-from safeload.record import Record
 from tests.loading.test_trust import outputs
 from tests.modules.graphs import saved
 from tests.modules.models import CASES, made

@@ -7,7 +7,7 @@ import pickle
 import struct
 from typing import Any
 
-from safeload.cell import Cell
+from safeload.document.cell import Cell
 from safeload.machine import Buffer, Call, Extension, Global, Mutation, Persistent, Program
 from tests.machine.recorder import Recorder, Thing, oracle_class
 

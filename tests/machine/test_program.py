@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from safeload.cell import UNSET, Cell
+from safeload.document.cell import UNSET, Cell
 from safeload.errors import Malformed
 from safeload.limits import Limits
 from safeload.machine import Call, Global, Persistent, is_nested, run

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from safeload.document import TensorSpec, WrappedTensor, resolve
+from safeload.document.document import TensorSpec, WrappedTensor, resolve
 from safeload.findings import Verdict
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.scanner import scan_source
+from safeload.scanning.scanner import scan_source
 
 
 def saved(value: Any, *, protocol: int = 2, zipped: bool = True) -> bytes:

@@ -1,7 +1,7 @@
 """Writes the tables of torch.nn from the installed torch: `python tests/modules/tables.py`, then review the difference.
 
     safeload/modules/versions_table.py     every nn.Module class whose state_dict is the plain walk, with its `_version`
-    safeload/loading/torch_nn_table.py     the classes of torch.nn that `trust="torch.nn"` rebuilds
+    safeload/loading/torch_nn/table.py     the classes of torch.nn that `trust="torch.nn"` rebuilds
 
 A class that computes its state_dict is left out, unless WALKED names it with the reason why the walk is exact.
 """

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from safeload.loading import torch_nn, torch_nn_table
+from safeload.loading.torch_nn import classes as torch_nn
+from safeload.loading.torch_nn import table as torch_nn_table
 from safeload.modules import versions_table
 from safeload.modules.computed import COMPUTED, known_version, why_computed
 from tests.modules import tables

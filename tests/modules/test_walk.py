@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from safeload.document import Built, TensorSpec, resolve
+from safeload.document.document import Built, TensorSpec, resolve
+from safeload.document.record import Record
 from safeload.modules import state_dict
-from safeload.record import Record
 from tests.modules.graphs import document_root, spec
 from tests.modules.models import CASES, MyNorm, Net, made
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from torch import nn
 
-from safeload.cell import Cell
+from safeload.document.cell import Cell
+from safeload.document.record import Record
 from safeload.errors import Malformed, UsageError
 from safeload.modules import state_dict, walk
-from safeload.record import Record
 from tests.modules.test_walk import LEAF, node
 
 

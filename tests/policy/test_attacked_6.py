@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from safeload import baselines, configuration
 from safeload.errors import UsageError
 from safeload.policy.packs import read_pack
+from safeload.project import baselines, configuration
 
 READERS = [baselines.read, configuration.read, read_pack]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from safeload import baselines
-from safeload.baselines import Entry, apply, entries_for, parse, read, render
 from safeload.errors import InputError, UsageError
 from safeload.findings import Finding, Severity, Verdict
+from safeload.project import baselines
+from safeload.project.baselines import Entry, apply, entries_for, parse, read, render
 from safeload.report import Report, left, passes
 
 SHA, OTHER, WHOLE = "ab" * 32, "cd" * 32, "ef" * 32

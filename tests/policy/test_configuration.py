@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from safeload import configuration
-from safeload.configuration import Setting, files_of, find, from_environment, in_folder, is_own, read
 from safeload.errors import UsageError
+from safeload.project import configuration
+from safeload.project.configuration import Setting, files_of, find, from_environment, in_folder, is_own, read
 
 
 @pytest.fixture

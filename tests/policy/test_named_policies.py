@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import safeload
-from safeload import configuration
 from safeload.errors import UnsafeCheckpoint, UsageError
 from safeload.findings import Finding, Severity, Verdict
 from safeload.policy import NAMES, Policy
+from safeload.project import configuration
 from safeload.report import Report, left
 
 DATE = pickle.dumps(datetime.date(2024, 1, 2), 2)

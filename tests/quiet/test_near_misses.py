@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from safeload.containers import recognise
-from safeload.containers.zip_traces import leads_to_a_member
+from safeload.containers.zip.traces import leads_to_a_member
 from safeload.inputs import FileSource, MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report
-from safeload.scanner import scan_source
+from safeload.scanning.scanner import scan_source
 from tests.containers.whole import made
 
 PAYLOAD = b"cos\nsystem\n(S'echo hello'\ntR."

@@ -5,10 +5,10 @@ Run this file to write the golden pages again after the report was changed on pu
 
 from __future__ import annotations
 
-from safeload.detail import Detail, OpcodeLine, Part
 from safeload.findings import Finding, Severity, Verdict
 from safeload.report import Report
 from safeload.reports import Outcome, Style
+from safeload.reports.details import Detail, OpcodeLine, Part
 from safeload.reports.html import Html
 from tests.reports.outcomes import DIGEST, GOLDEN, HOSTILE, ODD, PLAIN, RULES, SHA, outcome
 

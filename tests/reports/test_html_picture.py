@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from safeload.detail import Part
+from safeload.reports.details import Part
 from safeload.reports.html_picture import HEIGHT, ROWS, WIDTH, Box, bytes_of, picture, table, treemap
 from tests.reports.pages import BYTES
 

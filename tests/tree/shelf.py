@@ -13,9 +13,9 @@ from types import MappingProxyType
 
 from safeload.containers.safetensors_file import DTYPES
 from safeload.containers.storage_bytes import storage_bytes
-from safeload.document import Document, StorageSpec, TensorSpec
-from safeload.dtypes import itemsize
-from safeload.record import Record
+from safeload.document.document import Document, StorageSpec, TensorSpec
+from safeload.document.dtypes import itemsize
+from safeload.document.record import Record
 from safeload.tree.encode import contents, encode
 from safeload.tree.interface import DIGEST_KEY, KEY, Kept, Placed
 from safeload.tree.sidecar import binding, sidecar_path
@@ -52,7 +52,7 @@ class Shelf:
         extent = home.storages[spec.key]
         data = storage_bytes(home.source, extent, 1 << 30)
         if home.big_endian and dtype is not None:
-            from safeload.elements import byteswapped
+            from safeload.document.elements import byteswapped
 
             data = byteswapped(data, dtype)
         self._types[name] = dtype

@@ -18,12 +18,12 @@ import torch
 
 import safeload
 from safeload.document import Document, StorageSpec, TensorSpec
-from safeload.elements import elements
+from safeload.document.elements import elements
+from safeload.document.record import Record
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.record import Record
-from safeload.scanner import scan_source
+from safeload.scanning.scanner import scan_source
 from safeload.tree import recipes
 from safeload.tree.encode import contents, encode
 from safeload.tree.interface import KEY, Kept, Placed

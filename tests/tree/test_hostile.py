@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import safeload
-from safeload.document import StorageSpec, TensorSpec
+from safeload.document.document import StorageSpec, TensorSpec
 from safeload.errors import LimitExceeded, Malformed, UnsafeCheckpoint
 from safeload.limits import Limits
 from safeload.tree.decode import decode

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from safeload.cell import Cell
-from safeload.document import ArraySpec, Built, Document, Enclosed, Symbol, TensorSpec
+from safeload.document.cell import Cell
+from safeload.document.document import ArraySpec, Built, Document, Enclosed, Symbol, TensorSpec
+from safeload.document.record import Record
 from safeload.errors import LimitExceeded
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
-from safeload.record import Record
 from safeload.tree.paths import named_leaves
 
 

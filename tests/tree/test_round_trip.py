@@ -21,7 +21,7 @@ from safeload.loading import values
 from safeload.loading.arrays import BUILDERS
 from safeload.policy import Policy
 from safeload.policy.rules import places
-from safeload.scanner import Scan, scan_source
+from safeload.scanning.scanner import Scan, scan_source
 from safeload.tree import recipes, spelling
 from safeload.tree.encode import contents, encode
 from safeload.tree.interface import KEY

@@ -11,8 +11,8 @@ from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report
+from safeload.scanning.units import find, judge, unit_reports
 from safeload.source import Source
-from safeload.units import find, judge, unit_reports
 
 
 class MemoryFolder:

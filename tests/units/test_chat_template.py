@@ -8,7 +8,7 @@ import pytest
 
 from safeload.errors import LimitExceeded
 from safeload.limits import Limits
-from safeload.units.chat_template import judge_template
+from safeload.scanning.units.templates.chat_template import judge_template
 
 
 def rules(text: str) -> list[str]:

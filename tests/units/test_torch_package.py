@@ -12,9 +12,9 @@ from safeload.inputs.walk import walk
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report
-from safeload.scanner import scan
-from safeload.units import unit_reports
-from safeload.units.shadowing import module_of
+from safeload.scanning.scanner import scan
+from safeload.scanning.units import unit_reports
+from safeload.scanning.units.shadowing import module_of
 
 package = pytest.importorskip("torch.package")
 

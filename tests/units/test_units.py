@@ -13,7 +13,7 @@ from safeload.inputs import open_source
 from safeload.inputs.walk import walk
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.units import KINDS, DiskFolder, find, judge, unit_reports
+from safeload.scanning.units import KINDS, DiskFolder, find, judge, unit_reports
 
 REMOTE = '{"auto_map": {"AutoConfig": "configuration_x.X"}}'
 

@@ -11,7 +11,7 @@ from safeload.findings import Verdict
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report
-from safeload.units import KINDS, judge
+from safeload.scanning.units import KINDS, judge
 
 CONFIG = b'{"auto_map": {"AutoModel": "a.B"}, "chat_template": "{{ x[\'a\' ~ b] }}", "x": [1, {"auto_map": null}]}'
 YAML = b"a: &x {loader_module: os, b: [*x, !t 1]}\n? k\n: |\n  text\n_target_: nemo.X\n---\n- 1\n"

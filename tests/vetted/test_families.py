@@ -21,9 +21,9 @@ def test_every_family_has_the_shapes_that_the_table_says() -> None:
 
 def test_every_file_with_shapes_is_a_family() -> None:
     folder = Path(safeload.vetted.__file__).parent
-    assert {p.stem for p in folder.glob("*.py") if "\nCONSTRUCTORS" in p.read_text(encoding="utf-8")} - {
-        "__init__"
-    } == set(FAMILIES)
+    having = {path for path in folder.rglob("*.py") if "\nCONSTRUCTORS" in path.read_text(encoding="utf-8")}
+    named = {".".join(path.relative_to(folder).with_suffix("").parts) for path in having}
+    assert named - {"__init__"} == set(FAMILIES)
 
 
 def test_each_shape_is_found_by_its_id() -> None:

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from safeload.document import ArraySpec, Built, resolve
+from safeload.document.document import ArraySpec, Built, resolve
 from tests.vetted.vetted_driver import clean, plain, refusal
 
 PROTOCOLS = range(6)

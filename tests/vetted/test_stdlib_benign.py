@@ -17,7 +17,7 @@ import uuid
 
 import pytest
 
-from safeload.document import resolve
+from safeload.document.document import resolve
 from tests.vetted.vetted_driver import NAMES, Judged, clean, plain
 
 UTC = ("datetime.timezone", (("datetime.timedelta", (0, 0, 0), None, None),), None, None)

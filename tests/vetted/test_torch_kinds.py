@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from safeload.document import Built, NestedTensorSpec, QuantizedSpec, SparseSpec, WrappedTensor, resolve
+from safeload.document.document import Built, NestedTensorSpec, QuantizedSpec, SparseSpec, WrappedTensor, resolve
 from safeload.findings import Verdict
 from tests.vetted.torch_saving import BOTH, WAYS, Way, denoted, saved, scanned, strided, values
 
@@ -36,7 +36,7 @@ def as_longs(tensor) -> bytes:
 
 
 def test_the_attributes_of_tensors_are_all_listed() -> None:
-    from safeload.vetted.tensor_attributes import TENSOR_ATTRIBUTES
+    from safeload.vetted.torch.attributes import TENSOR_ATTRIBUTES
 
     present = {name for cls in (torch.Tensor, torch.nn.Parameter) for name in dir(cls) if not name.startswith("__")}
     assert present - TENSOR_ATTRIBUTES == set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from safeload.document import Built, StorageValue, Symbol, TensorSpec, WrappedTensor, resolve
+from safeload.document.document import Built, StorageValue, Symbol, TensorSpec, WrappedTensor, resolve
 from tests.vetted.torch_saving import BOTH, WAYS, Way, denoted, pickled, storages, strided, values
 
 torch = pytest.importorskip("torch")

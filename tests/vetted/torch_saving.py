@@ -7,14 +7,14 @@ import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from safeload.document import Document, StorageSpec, TensorSpec, resolve
-from safeload.dtypes import itemsize
-from safeload.elements import elements
+from safeload.document.document import Document, StorageSpec, TensorSpec, resolve
+from safeload.document.dtypes import itemsize
+from safeload.document.elements import elements
 from safeload.findings import Verdict
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.scanner import Scan, scan_source
+from safeload.scanning.scanner import Scan, scan_source
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from safeload.cell import UNSET
-from safeload.document import ArraySpec, Built, Symbol, resolve
+from safeload.document.cell import UNSET
+from safeload.document.document import ArraySpec, Built, Symbol, resolve
+from safeload.document.record import Record
 from safeload.findings import Verdict
 from safeload.limits import Limits
 from safeload.machine import Call, Global, Mutation, run
 from safeload.policy.packs import parse
-from safeload.record import Record
 from safeload.vetted.interface import Context, ShapeError
 
 DEFAULTS = Limits()
@@ -24,9 +24,9 @@ FAMILIES = (
     "datetimes",
     "enum_lookup",
     "namespaces",
-    "numpy_arrays",
-    "numpy_dtypes",
-    "numpy_random",
+    "numpy.arrays",
+    "numpy.dtypes",
+    "numpy.random",
     "paths",
     "stdlib_values",
 )

@@ -22,11 +22,11 @@ from safeload.containers.kinds.interface import (
     How,
     Kind,
 )
-from safeload.containers.zip_directory import read_directory
-from safeload.containers.zip_entry import Entry
-from safeload.containers.zip_flavour import flavours
-from safeload.containers.zip_members import Members, files, findings_of
-from safeload.document import Extent
+from safeload.containers.zip.directory import read_directory
+from safeload.containers.zip.entry import Entry
+from safeload.containers.zip.flavour import flavours
+from safeload.containers.zip.members import Members, files, findings_of
+from safeload.document.document import Extent
 from safeload.limits import Limits
 from safeload.source import Source
 

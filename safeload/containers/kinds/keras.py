@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from safeload.containers.kinds import readers
 from safeload.containers.kinds.interface import AsContent, AsFile, Kind, Row
-from safeload.containers.zip_flavour import KERAS
+from safeload.containers.zip.flavour import KERAS
 
 KIND = Kind(
     KERAS,

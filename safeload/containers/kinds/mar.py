@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from safeload.containers.kinds import readers
 from safeload.containers.kinds.interface import AsCode, AsContent, Kind, Row
-from safeload.containers.zip_flavour import MAR
+from safeload.containers.zip.flavour import MAR
 
 KIND = Kind(
     MAR,

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from safeload.containers.kinds.interface import Kind
-from safeload.containers.zip_flavour import OTHER
+from safeload.containers.zip.flavour import OTHER
 
 KIND = Kind(OTHER, rows=(), unpacked=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from safeload.containers.kinds import readers
 from safeload.containers.kinds.interface import AsContent, AsFile, AsRaw, AsRecord, Kind, Row
-from safeload.containers.zip_flavour import PT2, PT2_OLD
+from safeload.containers.zip.flavour import PT2, PT2_OLD
 
 _FLOOR = (
     "pt2-program",

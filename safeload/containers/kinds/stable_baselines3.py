@@ -7,7 +7,7 @@ searched for such pickles, wherever it lies (see `json_file.py`), so `data` need
 from __future__ import annotations
 
 from safeload.containers.kinds.interface import AsFile, Kind, Row
-from safeload.containers.zip_flavour import SB3
+from safeload.containers.zip.flavour import SB3
 
 KIND = Kind(
     SB3,

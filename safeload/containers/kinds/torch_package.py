@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from safeload.containers.interface import Naming
 from safeload.containers.kinds.interface import AsCode, AsFile, AsPickle, AsRecord, AsStorage, Kind, Row
-from safeload.containers.zip_flavour import PACKAGE
+from safeload.containers.zip.flavour import PACKAGE
 
 _MODULES = rb"(?s:[\w.\-]*(?:\r?\n[\w.\-]*)*)"
 

@@ -1,0 +1,1 @@
+"""`safeload hook`: what pre-commit and CI call."""

@@ -1,0 +1,1 @@
+"""The object tree that a pickle denotes, without torch: the Document, its leaves, cells and records."""

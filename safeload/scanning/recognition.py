@@ -1,0 +1,85 @@
+"""What a file is to which program: every container that fits, and whether a pickle behind another format does anything.
+
+Interprets pickles to find out, and judges nothing. Knows no format, no opcode and no name.
+"""
+
+from __future__ import annotations
+
+from safeload.containers import Container, recognise
+from safeload.containers.interface import Pickle
+from safeload.containers.sniff import HEAD, kind_of
+from safeload.containers.torch_legacy import MAGIC
+from safeload.errors import LimitExceeded, Malformed
+from safeload.limits import Limits
+from safeload.machine import Extension, Persistent, Program
+from safeload.scanning.streams import interpret
+from safeload.source import Source
+
+# Plain values in a row before a second format; more than that is taken for an attack on patience.
+_STREAMS = 64
+# What no reader of ours takes, and another program would: never taken for numbers.
+_FILES = frozenset({"elf", "pe", "sqlite", "gguf", "7z", "rar", "encrypted", "torch7", "parquet", "lfs-pointer"})
+
+
+def readings(source: Source, limits: Limits) -> tuple[Container, ...]:
+    """Every container that `source` is to some program; a pickle behind another format counts when it does anything."""
+    found = recognise(source)
+    # The length field of safetensors spells a plain value now and then, and means nothing by it.
+    values_count = found[0].name != "safetensors"
+    if len(found) > 1 and found[-1].name == "pickle" and not may_do(source, limits, values_count=values_count):
+        return found[:-1]
+    return found
+
+
+def does_anything(source: Source, limits: Limits) -> bool:
+    """Whether any program could read `source`, numbers that something else describes, as more than numbers."""
+    found = readings(source, limits)
+    if all(container.name == "unknown" for container in found):
+        return kind_of(source.peek(0, HEAD), source.size) in _FILES
+    # One text of numbers in many spells a plain value.
+    return any(c.name != "pickle" for c in found) or may_do(source, limits, values_count=False)
+
+
+def may_do(source: Source, limits: Limits, *, values_count: bool = True) -> bool:
+    """Whether an unpickler that is given `source` gets to an effect that is more than a load of what is there already.
+
+    A text persistent load runs nothing that the file names, and every PNG begins with one (0x89, "PNG", a newline).
+    Without `values_count` a plain value alone is no end, unless it is torch's magic number or a pickle that does
+    something stands behind it.
+
+    SECURITY: an unpickler with other limits or another encoding than ours goes on where we would stop, so a limit
+    counts as an effect, and the encoding is the one that no text breaks.
+    """
+    start = 0
+    memo: dict[int, object] = {}
+    for number in range(_STREAMS):
+        end = 0
+        # What follows a pickle is read with the memo that one Unpickler has by then, and without.
+        for remembered in (memo, None) if number else (memo,):
+            part = Pickle("object", start, source.size, encoding="latin1")
+            try:
+                program = interpret(source, part, limits, remembered)
+            except LimitExceeded:
+                return True
+            except Malformed as error:
+                if error.partial is None or _acts(error.partial):
+                    return True
+                continue
+            if values_count or _acts(program) or (type(program.value) is int and program.value == MAGIC):
+                return True
+            end = program.end
+        if not end:
+            return False
+        start += end
+        if start >= source.size:
+            return False
+    return True
+
+
+def _acts(program: Program) -> bool:
+    """Whether the program gets to more than what runs nothing that the file names.
+
+    That is a persistent load, and an extension code: it stands for what the process itself registered, and before a
+    call nothing is done with it. Raw numbers begin with one in three files of 256.
+    """
+    return not all(type(effect) in (Persistent, Extension) for effect in program.effects)
