@@ -14,14 +14,18 @@ DECLARED := pyproject.toml setup.py constraints.txt
 # The checkout is installed as it stands (-e), always as plain Python: see setup.py.
 INSTALL := SAFELOAD_PURE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check lint format bench fuzz fuzz-guided scoreboard samples docs clean
+.PHONY: help demo test test-fast test-wheel check lint workflows release-check format bench fuzz fuzz-guided scoreboard samples docs clean
 
 help:
 	@echo "make demo    make an environment, install, scan samples/ and show what a refusal looks like"
-	@echo "make test    make an environment, install, run the whole test suite"
-	@echo "make check   formatting, lint and types, then the whole test suite"
+	@echo "make test    make an environment, install, run the whole test suite but for the wheel's part"
+	@echo "make test-fast   the same without what is slow, in less than a minute: while you work"
+	@echo "make test-wheel  build a wheel as a user would, and run the tests of the compiled modules over it"
+	@echo "make check   formatting, lint and types, then the whole test suite and the wheel's"
 	@echo "make lint    formatting, lint and types only"
 	@echo "make format  let ruff format and sort imports"
+	@echo "make workflows  check the workflows and the action of GitHub (actionlint, zizmor)"
+	@echo "make release-check  build what a release would publish, install each in an empty environment, try it there"
 	@echo "make bench   measure scans, loads and conversions beside other tools (takes minutes and 20 GB of disk)"
 	@echo "make fuzz    hold the promise against millions of odd files (an hour or two; SEED=N for others)"
 	@echo "make fuzz-guided  the same steered by coverage, with atheris, three minutes for each reader"
@@ -75,14 +79,30 @@ demo: $(VENV)/.installed
 	@echo "      run the whole test suite    make test"
 
 test: $(VENV)/.installed-all
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal -m "not wheel"
+
+test-fast: $(VENV)/.installed-all
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal -m "not slow and not wheel"
+
+# One process: its tests share one wheel, and the run over it has workers of its own.
+test-wheel: $(VENV)/.installed-all
+	$(BIN)/python -m pytest -m wheel
 
 lint: $(VENV)/.installed-all
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-check: lint test
+check: lint test test-wheel
+
+# Both tools come with their binaries. actionlint looks into the scripts of the workflows with shellcheck, found on PATH.
+workflows: $(VENV)/.installed-all
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/actionlint .github/workflows/*.yml
+	$(BIN)/zizmor --offline --no-progress --pedantic --strict-collection .github action.yml .pre-commit-hooks.yaml
+
+# Leaves what it checked in dist/. It takes some minutes: a wheel is compiled.
+release-check: $(VENV)/.installed-all
+	$(BIN)/python .ci/release_check.py
 
 format: $(VENV)/.installed-all
 	$(BIN)/ruff check --fix --select I .

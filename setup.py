@@ -28,7 +28,7 @@ COMPILED = (
     "safeload/machine/*.py",
     "safeload/document/document.py",
     "safeload/inputs/file.py",
-    "safeload/inputs/kept.py",
+    "safeload/inputs/cached.py",
     "safeload/inputs/lfs.py",
     "safeload/inputs/stream.py",
     "safeload/document/dtypes.py",

@@ -3,9 +3,13 @@
     python benchmarks/hops.py            counts for `safeload scan` and `safeload convert`
     python benchmarks/hops.py --walk     also each function, in the order in which it is first called
 
-A newcomer who follows a file through the code reads as many functions. Counted are the functions of safeload that run
-at least once, each once; module bodies, class bodies, comprehensions and lambdas belong to what surrounds them. Needs
-the checkout: a compiled function is invisible to `sys.setprofile`.
+A newcomer who follows a file through the code reads as many functions. The way begins where click calls the command's
+own function and ends where the function of `WAYS` returns: with the report, or with the conversion. Printed beside it,
+and in the total, are the functions that run only before (start-up, options, configuration), only after (what is said
+of it), or only while a module is imported.
+
+Counted are the functions of safeload that run at least once, each once; module bodies, class bodies, comprehensions and
+lambdas belong to what surrounds them. Needs the checkout: a compiled function is invisible to `sys.setprofile`.
 """
 
 from __future__ import annotations
@@ -24,8 +28,14 @@ from types import CodeType, FrameType
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = str(ROOT / "safeload") + os.sep
 
+WAYS = {
+    "scan": ("cli/commands/scan.py", "scan", "workers/attempt.py", "attempt"),
+    "convert": ("cli/commands/convert.py", "convert", "converting/api.py", "convert"),
+}
+"""Command -> where the way begins and where it ends, each as file and function."""
+
 AT_MOST = {"scan": 150, "convert": 250}
-"""What the design allows: more functions than a reader keeps in mind are too many."""
+"""What the design allows on the way: more functions than a reader keeps in mind are too many."""
 
 
 def small_zip(folder: Path) -> Path:
@@ -49,35 +59,85 @@ def named(code: CodeType) -> bool:
     return code.co_filename.startswith(PACKAGE) and not code.co_name.startswith("<") and bool(code.co_flags & 0x1)
 
 
+def place_of(code: CodeType) -> tuple[str, str]:
+    """The file below the package, and the function in it."""
+    return code.co_filename.removeprefix(PACKAGE).replace(os.sep, "/"), code.co_qualname
+
+
+class Passed:
+    """The functions that a command passes, each in the order of the first calls: before the way, on it, after it.
+
+    imports   those that run while a module is imported: they belong to the module, whenever that is wanted
+    """
+
+    def __init__(self, command: str) -> None:
+        self.before: dict[CodeType, None] = {}
+        self.way: dict[CodeType, None] = {}
+        self.after: dict[CodeType, None] = {}
+        self.imports: dict[CodeType, None] = {}
+        self._first, self._last = WAYS[command][:2], WAYS[command][2:]
+        self._now = self.before
+        self._importing = 0
+
+    def look(self, frame: FrameType, event: str, _: object) -> None:
+        """The function for `sys.setprofile`."""
+        code = frame.f_code
+        if event not in ("call", "return"):
+            return
+        if code.co_name == "<module>":
+            self._importing += 1 if event == "call" else -1
+        elif named(code):
+            if event == "call" and self._now is self.before and place_of(code) == self._first:
+                self._now = self.way
+            if event == "call":
+                (self.imports if self._importing else self._now).setdefault(code)
+            elif self._now is self.way and place_of(code) == self._last:
+                self._now = self.after
+
+    def parts(self) -> dict[str, list[CodeType]]:
+        """The functions on the way, and those that run only elsewhere."""
+        parts = {
+            "before the way": self.before,
+            "on the way": self.way,
+            "after it": self.after,
+            "while importing": self.imports,
+        }
+        seen = set(self.way)
+        found = {"on the way": list(self.way)}
+        for name, codes in parts.items():
+            if codes is not self.way:
+                found[name] = [code for code in codes if code not in seen]
+                seen.update(codes)
+        return {name: found[name] for name in parts}
+
+
 @contextmanager
-def recorded(found: dict[CodeType, None]) -> Iterator[None]:
-    """Puts every function of safeload that is called meanwhile into `found`, in the order of the first calls."""
-
-    def look(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and named(frame.f_code):
-            found.setdefault(frame.f_code)
-
-    sys.setprofile(look)
+def recorded(passed: Passed) -> Iterator[None]:
+    """Shows `passed` every call meanwhile."""
+    sys.setprofile(passed.look)
     try:
         yield
     finally:
         sys.setprofile(None)
 
 
-def walk(*arguments: str) -> list[CodeType]:
-    """The functions that `safeload ARGUMENTS` passes. Raises SystemExit when the command does not end with status 0."""
+def walk(*arguments: str) -> dict[str, list[CodeType]]:
+    """The functions that `safeload ARGUMENTS` passes, by part.
+
+    Raises SystemExit when the command does not end with status 0, or never comes to the ends of its way.
+    """
     from safeload.cli import app
 
-    found: dict[CodeType, None] = {}
+    passed = Passed(arguments[0])
     status: object = 0
-    with redirect_stdout(io.StringIO()) as printed, redirect_stderr(printed), recorded(found):
+    with redirect_stdout(io.StringIO()) as printed, redirect_stderr(printed), recorded(passed):
         try:
             app.main(list(arguments))
         except SystemExit as done:
             status = done.code
-    if status:
+    if status or not passed.after:
         raise SystemExit(f"safeload {' '.join(arguments)} ended with {status}: {printed.getvalue()}")
-    return list(found)
+    return passed.parts()
 
 
 def main(show: Callable[[str], object] = print) -> int:
@@ -90,14 +150,23 @@ def main(show: Callable[[str], object] = print) -> int:
         source = small_zip(Path(name))
         commands = {"scan": ("scan", str(source)), "convert": ("convert", str(source), f"{name}/small.safetensors")}
         for command, arguments in commands.items():
-            passed = walk(*arguments)
+            parts = walk(*arguments)
+            passed = parts["on the way"]
             files = {code.co_filename for code in passed}
             over = over or len(passed) > AT_MOST[command]
-            show(f"{command:8} {len(passed):4} functions in {len(files):3} files (at most {AT_MOST[command]})")
-            if wanted.walk:
-                for code in passed:
-                    place = f"{code.co_filename.removeprefix(PACKAGE)}:{code.co_firstlineno}"
-                    show(f"    {place:50} {code.co_qualname}")
+            show(
+                f"{command:8} {len(passed):4} functions in {len(files):3} files on the way (at most {AT_MOST[command]})"
+            )
+            show(f"{'':8} {sum(code.co_name == '__init__' for code in passed):4} of them only make an object")
+            for part, codes in parts.items():
+                if codes is not passed:
+                    show(f"{'':8} {len(codes):4} only {part}")
+            show(f"{'':8} {sum(map(len, parts.values())):4} in all")
+            for part, codes in parts.items() if wanted.walk else ():
+                show(f"  {part}")
+                for code in codes:
+                    file, function = place_of(code)
+                    show(f"    {f'{file}:{code.co_firstlineno}':50} {function}")
     return int(over)
 
 

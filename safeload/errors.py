@@ -11,7 +11,6 @@
     ├── MissingExtra                  an optional part is not installed (also an ImportError)
     ├── EndOfInput                    there is no further pickle in the file (also an EOFError)
     ├── UnsafeCheckpoint              the verdict does not allow the load (also a pickle.UnpicklingError)
-    │   └── NotAttested               ... or a certificate does not hold for the file
     ├── OutputError                   an output could not be written (also an OSError)
     │   └── OutputExists              ... because it exists already (also a FileExistsError)
     └── InputError                    the input could not be read (also an OSError)
@@ -93,10 +92,6 @@ class UnsafeCheckpoint(SafeloadError, pickle.UnpicklingError):
     def __init__(self, message: str, *, report: Any = None) -> None:
         super().__init__(message)
         self.report = report
-
-
-class NotAttested(UnsafeCheckpoint):
-    """A certificate does not hold for a file, or a file is outside what the independent verifier takes."""
 
 
 class OutputError(SafeloadError, OSError):

@@ -17,7 +17,7 @@ from contextlib import closing
 from pickle import PickleError, UnpicklingError
 from typing import TYPE_CHECKING, Any
 
-from safeload.containers.interface import Layout, Pickle, Reading
+from safeload.containers.interface import ContainerLayout, Pickle, Reading
 from safeload.errors import EndOfInput, LimitExceeded, Malformed, UsageError, WrongArgument
 from safeload.inputs.stream import can_seek
 from safeload.limits import Limits
@@ -152,7 +152,7 @@ class _OnePickle:
         """See `Container.read`."""
         answer = yield Pickle("object", 0, source.size, main=True)
         self.end = None if answer is None else answer.end
-        return Layout()
+        return ContainerLayout()
 
 
 def _next(
@@ -190,12 +190,12 @@ def _built(
     limits: Limits,
 ) -> tuple[Any, int]:
     """The object of the pickle at the start of `given`, and the offset behind it."""
-    from safeload.loading.judged import Terms, judge
+    from safeload.loading.judged import LoadTerms, judge
     from safeload.loading.load import rebuild
     from safeload.loading.placement import Placement
 
     container = _OnePickle()
-    terms = Terms(unvetted, trust, policy, limits=limits, encoding=_encoding(encoding))
+    terms = LoadTerms(unvetted, trust, policy, limits=limits, encoding=_encoding(encoding))
     with closing(judge(given, terms, containers=(container,))) as judged:
         made = rebuild(judged.document(), Placement(None), judged.trust, use_mmap=False)
     if container.end is None:

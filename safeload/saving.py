@@ -19,14 +19,14 @@ from typing import Any
 
 import torch
 
-from safeload.containers.interface import Layout, Naming, Pickle, Reading, Storages
+from safeload.containers.interface import ContainerLayout, Naming, Pickle, Reading, StorageExtents
 from safeload.converting.interface import CONVERT_KEY, Options
 from safeload.converting.single import Job, finished
 from safeload.document.document import Extent, resolve
 from safeload.document.record import Record
 from safeload.errors import LimitExceeded, UnsafeCheckpoint, UsageError
 from safeload.findings import Verdict
-from safeload.inputs.kept import FetchedSource
+from safeload.inputs.cached import FetchedSource
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.scanning.scanner import Scan, scan_source
@@ -51,23 +51,32 @@ def save(
     policy: Policy | None = None,
     limits: Limits | None = None,
 ) -> None:
-    """Write `obj` to the safetensors file `path`: the safe counterpart of torch.save, read by `safeload.load(path)`.
-
-    obj       tensors and plain data, nested in dicts, lists, tuples, sets: what the vetted table knows (numpy arrays,
-              dates, paths, OrderedDict, torch.Size, dtypes, RNG states, ... too). Ties, views, requires_grad,
-              Parameters and devices are kept. A flat dict of tensors gives the plain file that every
-              safetensors reader takes
-    path      replaced in one step when it exists: a crash leaves the old file or the new one
-    metadata  further entries of the file's `__metadata__`, texts to texts: {"git": "1f3a9c"}. Keys that start with
-              "safeload." are refused, and so is "format"
-    policy, limits  to judge by, as for `safeload.load`
+    """Write `obj` to the safetensors file `path`: the safe counterpart of `torch.save`, read by `safeload.load(path)`.
 
     Tensors on a device are copied piece by piece while they are written. When torch.distributed is initialised, rank 0
     writes and the others return at once: wait at a barrier before you read. The file is verified before it takes its
-    name: a tensor that changes meanwhile is an error.
+    name, so a tensor that changes meanwhile is an error.
 
-    Raises UnsafeCheckpoint (with `.report`) for what is no vetted data, naming its place in `obj`; UsageError for
-    arguments without a meaning; OutputError when the file cannot be written.
+    Args:
+        obj: Tensors and plain data, nested in dicts, lists, tuples and sets, and what else the vetted table knows
+            (numpy arrays, dates, paths, OrderedDict, torch.Size, dtypes, RNG states...). Ties, views, requires_grad,
+            Parameters and devices are kept. A flat dict of tensors gives the plain file that every safetensors reader
+            takes.
+        path: Replaced in one step when it exists: a crash leaves the old file or the new one.
+        metadata: Further entries of the file's `__metadata__`, texts to texts: {"git": "1f3a9c"}. Keys that start with
+            "safeload." are refused, and so is "format".
+        policy: To judge by, as for `safeload.load`.
+        limits: What the object may cost. None is `Limits()`.
+
+    Raises:
+        UnsafeCheckpoint: Something in `obj` is no vetted data; the message names its place (with `.report`).
+        UsageError: An argument has no meaning.
+        OutputError: The file cannot be written (an OSError).
+
+    Example:
+        >>> safeload.save({"weight": torch.ones(2, 3), "epoch": 7}, "model.safetensors")
+        >>> safeload.load("model.safetensors")["epoch"]
+        7
     """
     given = _checked(metadata or {})
     if not isinstance(path, str | os.PathLike):
@@ -155,9 +164,9 @@ class _Pickled:
     def read(self, source: Source, limits: Limits) -> Reading:
         """See `Container.read`."""
         big_endian = sys.byteorder == "big"
-        yield Storages(self._extents, big_endian)
+        yield StorageExtents(self._extents, big_endian)
         yield Pickle("object", 0, self._end, main=True, naming=Naming.STORAGES, encoding="utf-8")
-        return Layout(self._extents, big_endian)
+        return ContainerLayout(self._extents, big_endian)
 
 
 class _Held:
@@ -179,7 +188,7 @@ class _Held:
         self.container = _Pickled(self.source, len(pickled), extents)
 
     def _fetch(self, offset: int, length: int) -> bytes:
-        """See `KeptSource.fetch`. Of a tensor on a device, this part alone is copied."""
+        """See `CachedSource.fetch`. Of a tensor on a device, this part alone is copied."""
         index = bisect_right(self._begins, offset) - 1
         parts: list[bytes] = []
         while length:

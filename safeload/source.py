@@ -6,7 +6,21 @@ rests on. It never maps the file: a file truncated under a map kills the process
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+Range = tuple[int, int]
+"""(offset, length)."""
+
+
+class JudgedRanges(NamedTuple):
+    """The ranges that were judged, in ascending order.
+
+    read    adjacent ones merged: they are disjoint
+    passed  as `pass_over` was asked for them: they may overlap
+    """
+
+    read: tuple[Range, ...]
+    passed: tuple[Range, ...]
 
 
 class Source(Protocol):
@@ -42,6 +56,9 @@ class Source(Protocol):
 
         Where ranges were passed over, it binds the sha256 of each of them as well.
         """
+
+    def judged_ranges(self) -> JudgedRanges:
+        """What `judged_sha256` is computed over."""
 
     def close(self) -> None:
         """Give the operating system's resources back; what was read stays readable."""

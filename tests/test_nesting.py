@@ -102,6 +102,7 @@ def test_deeper_than_the_limit_is_unjudged() -> None:
     assert safeload.scan(pickle.dumps(deep(400))).verdict == "clean"
 
 
+@pytest.mark.slow
 def test_the_walk_stops_at_the_limit() -> None:
     value: Any = []
     for _ in range(10**6):

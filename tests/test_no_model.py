@@ -20,6 +20,7 @@ from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report
 from safeload.scanning.scanner import scan, scan_source
+from tests.containers.whole.made import chunk
 
 POLICY = Policy.default()
 CLEAN = pickle.dumps({"a": 1}, 2)
@@ -29,10 +30,6 @@ PAYLOAD = b"cbuiltins\nopen\n(S'MARKER'\nS'w'\ntR."
 def met(data: bytes, **limits: int) -> Report:
     """The report of a file that was met in a folder."""
     return scan_source(MemorySource(data), policy=POLICY, limits=Limits(**limits), explicit=False).report
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def png(*more: bytes) -> bytes:

@@ -5,21 +5,21 @@ Builds run setup.py's backend directly on a copy of the project, so that they ne
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
-import tomllib
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+# A compiled build takes a minute or two, and the tests over it some more.
+pytestmark = [pytest.mark.wheel, pytest.mark.timeout(3600)]
 
 SHIPPED = (
     "safeload/py.typed",
@@ -49,9 +49,6 @@ class Built:
 
 
 Build = Callable[..., Built]
-
-
-CONVERTING = ("attacked", "names", "plain_state", "portions", "ties", "verification")
 
 
 def a_compiler() -> bool:
@@ -148,7 +145,7 @@ class TestCompiled:
             "containers/": ("safetensors_file", "kinds/torch_zip", "zip/directory", "zip/entry"),
             "converting/": ("encoding", "verify/comparing", "write/writer"),
             "converting/plan/": ("layout", "naming", "plan", "select", "views"),
-            "inputs/": ("file", "kept", "lfs", "stream"),
+            "inputs/": ("cached", "file", "lfs", "stream"),
             "machine/": machine,
             "scanning/": ("declared", "judge", "nesting"),
             "tree/": ("encode", "json_text", "nodes", "objects", "paths", "scalars", "spelling", "storages"),
@@ -173,28 +170,10 @@ class TestCompiled:
         )
         assert done.stdout.split() == ["looked", "at", "some"]
 
-    def test_the_compiled_modules_pass_the_tests_of_their_folders(
-        self, installed: Path, root: Path, tmp_path: Path
-    ) -> None:
+    def test_the_compiled_modules_pass_the_tests_of_their_folders(self, installed: Path, root: Path) -> None:
         """What is shipped is what is tested: the same tests, with the wheel's modules before the checkout's."""
-        where = tmp_path / "compiled"
-        shutil.copytree(installed, where)
-        for name in ("tests", "rules", "samples", "docs"):
-            shutil.copytree(root / name, where / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy2(root / "pyproject.toml", where)
-        (where / "tests/test_compiled.py").write_text(
-            '"""Nothing else of this run means anything when the plain modules were imported."""\n'
-            "import safeload.machine.interpreter as machine\n\n"
-            "def test_compiled() -> None:\n"
-            "    assert machine.__file__.endswith(('.so', '.pyd'))\n"
-            f"    assert machine.__file__.startswith({str(where)!r})\n"
-        )
-        folders = [f"tests/{name}" for name in ("machine", "inputs", "containers", "vetted", "tree")]
-        files = [f"tests/test_{name}.py" for name in ("compiled", "document", "release")]
-        files += [f"tests/converting/test_{name}.py" for name in CONVERTING]
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *folders, *files],
-            cwd=where,
+            [sys.executable, root / "tests/compiled.py", "--site", installed],
             capture_output=True,
             text=True,
             check=False,
@@ -254,67 +233,3 @@ def test_without_a_compiled_machine_the_wheel_is_plain_python(missing: str, buil
     assert line in said
     assert plain.path.name.endswith("-py3-none-any.whl")
     assert [name for name in plain.names() if COMPILED.search(name)] == []
-
-
-def project(root: Path) -> dict[str, Any]:
-    return dict(tomllib.loads((root / "pyproject.toml").read_text())["project"])
-
-
-def test_a_bare_install_needs_no_machine_learning_library(root: Path) -> None:
-    """The command needs click and rich; judging needs a parser of templates, one of YAML and gitignore patterns."""
-    needed = [re.split(r"[<>=~!]", need)[0] for need in project(root)["dependencies"]]
-    assert needed == ["click", "jinja2", "pathspec", "pyyaml", "rich"]
-
-
-def test_every_lower_bound_is_stated_once(root: Path) -> None:
-    """The extras and the README agree on the oldest torch and Python, and the pins lie above every bound."""
-    extras: dict[str, list[str]] = project(root)["optional-dependencies"]
-    bounds: dict[str, set[str]] = {}
-    for need in (*project(root)["dependencies"], *(need for needs in extras.values() for need in needs)):
-        name, bound = need.partition(";")[0].split(">=")
-        bounds.setdefault(name, set()).add(bound)
-    assert {name: found for name, found in bounds.items() if len(found) != 1} == {}
-    readme = (root / "README.md").read_text()
-    (torch,) = bounds["torch"]
-    assert f"torch {torch} or newer" in readme
-    assert f"Python {project(root)['requires-python'].removeprefix('>=')} or newer" in readme
-    found_pins = re.findall(r"^([\w-]+)==([\w.]+)$", (root / "constraints.txt").read_text(), re.MULTILINE)
-    pins = {name.replace("_", "-").lower(): pin for name, pin in found_pins}
-    for name, (bound,) in ((name, tuple(found)) for name, found in bounds.items()):
-        assert version(pins[name]) >= version(bound), name
-
-
-def version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("."))
-
-
-def test_this_environment_is_the_pinned_one(root: Path) -> None:
-    """The suite is run with what constraints.txt says, where it was installed by the Makefile."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed_version
-
-    different = {}
-    for name, pin in re.findall(r"^([\w-]+)==([\w.]+)$", (root / "constraints.txt").read_text(), re.MULTILINE):
-        try:
-            found = installed_version(name).partition("+")[0]
-        except PackageNotFoundError:
-            continue
-        if found != pin:
-            different[name] = found
-    if not Path(sys.prefix, ".installed-all").exists():
-        pytest.skip("not the environment that the Makefile makes")
-    assert different == {}
-
-
-def test_one_version(root: Path) -> None:
-    stated = project(root)["version"]
-    tree = ast.parse((root / "safeload/report.py").read_text())
-    constants = {
-        target.id: node.value.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    assert constants["VERSION"] == stated
-    assert f"## {stated}" in (root / "CHANGELOG.md").read_text()

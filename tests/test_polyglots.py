@@ -121,6 +121,7 @@ def test_a_state_set_over_and_over_costs_what_it_says(target: str) -> None:
     assert verdict(data) == ("unvetted" if target == "record" else "clean")
 
 
+@pytest.mark.slow
 def test_a_large_state_set_again_and_again_is_refused() -> None:
     count = 20_000
     names = b"".join(b"X" + struct.pack("<I", len(n)) + n + b"N" for n in (b"a%d" % i for i in range(count)))

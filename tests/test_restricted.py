@@ -259,6 +259,6 @@ def test_without_torch_it_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == (
-        "loading needs torch, which is not installed: pip install 'safeload[torch]'\n",
+        "loading needs torch, which is not installed: pip install '.[torch]'  # in a clone of safeload\n",
         "",
     )

@@ -182,11 +182,13 @@ def reported() -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_reported_rule_has_a_heading() -> None:
     known = {name for section in headings().values() for name in section}
     assert {rule: path for rule, path in reported().items() if rule not in known} == {}
 
 
+@pytest.mark.slow
 def test_every_structural_heading_is_reported_somewhere() -> None:
     texts = set().union(*constants().values())
     assert [name for name in headings()["Structural checks"] if name not in texts] == []

@@ -117,6 +117,7 @@ WHOLE_EARLY = {"torch-0.1.tar", "two-objects.pkl"}
 """Samples of which a beginning is a whole file: a tar ends in zeros that mean nothing, a pickle stands alone."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample", [s for s in SAMPLES if not s.hostile], ids=lambda s: s.path)
 def test_a_piece_of_a_benign_sample_is_neither_clean_nor_dangerous(sample: Sample) -> None:
     found = {scan(sample.data[:size]).verdict for size in range(1, len(sample.data), 11)}

@@ -46,6 +46,7 @@ def test_ties_views_and_shared_storages_are_kept(tmp_path: Path) -> None:
     assert found["a"][2].tolist() == [7.0] * 8
 
 
+@pytest.mark.slow
 def test_training_resumes_from_shards(tmp_path: Path) -> None:
     def parts() -> tuple[torch.nn.Module, torch.optim.Optimizer]:
         torch.manual_seed(3)

@@ -284,6 +284,7 @@ def test_nothing_stays_open_of_a_set_that_was_refused(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+@pytest.mark.slow
 def test_any_change_of_an_index_is_refused_or_loads_what_was_judged(tmp_path: Path) -> None:
     weights = {name: torch.full((3,), float(number)) for number, name in enumerate("abcdef")}
     _, index = nested(tmp_path, {"w": weights, "epoch": 3, "again": weights["b"]}, size=24)

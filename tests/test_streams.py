@@ -237,6 +237,7 @@ def test_beginning_later_has_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     assert runs < 100
 
 
+@pytest.mark.slow
 def test_a_long_text_and_deep_values_are_compared_once() -> None:
     big = b"X" + struct.pack("<I", 1 << 20) + b"x" * (1 << 20)
     many = big + b"\x940(" + b"h\x00" * 200_000 + b"t."

@@ -75,19 +75,21 @@ def sources(root: Path, project_files: tuple[Path, ...]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def package(sources: dict[str, str]) -> dict[str, ast.Module]:
-    """Every Python file of safeload/: path -> tree."""
-    return {path: ast.parse(text) for path, text in sources.items() if path.startswith("safeload/")}
+def trees(sources: dict[str, str]) -> dict[str, ast.Module]:
+    """Every Python file of the project: path -> tree."""
+    return {path: ast.parse(text) for path, text in sources.items()}
 
 
 def functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, int]]:
-    """(qualified name, lines) of every function and method, from `def` to its last line."""
+    """(qualified name, lines) of every function and method, from `def` to its last line, its docstring left out."""
     for node in ast.iter_child_nodes(tree):
         name = prefix
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             name = f"{prefix}.{node.name}".lstrip(".")
             if not isinstance(node, ast.ClassDef):
-                yield name, (node.end_lineno or node.lineno) - node.lineno + 1
+                words = node.body[0] if ast.get_docstring(node, clean=False) is not None else None
+                told = 0 if words is None else (words.end_lineno or words.lineno) - words.lineno + 1
+                yield name, (node.end_lineno or node.lineno) - node.lineno + 1 - told
         yield from functions(node, name)
 
 
@@ -96,12 +98,12 @@ def test_files_stay_short(sources: dict[str, str]) -> None:
     assert long - LONG_FILES.keys() == set()
 
 
-def test_functions_stay_short(sources: dict[str, str]) -> None:
+def test_functions_stay_short(trees: dict[str, ast.Module]) -> None:
     long = {
         f"{path}::{name}"
-        for path, text in sources.items()
+        for path, tree in trees.items()
         if path not in LONG_FILES
-        for name, lines in functions(ast.parse(text))
+        for name, lines in functions(tree)
         if lines > FUNCTION_LINES
     }
     assert long - LONG_FUNCTIONS.keys() == set()
@@ -111,27 +113,44 @@ def test_functions_stay_short(sources: dict[str, str]) -> None:
 def test_a_long_function_is_seen() -> None:
     body = "    x = 1\n" * FUNCTION_LINES
     assert list(functions(ast.parse(f"class A:\n  def f(self):\n{body}"))) == [("A.f", FUNCTION_LINES + 1)]
+    assert list(functions(ast.parse(f'def f():\n    """Says\n    it."""\n{body}'))) == [("f", FUNCTION_LINES + 1)]
 
 
-def test_every_module_says_what_it_is_for(sources: dict[str, str]) -> None:
-    assert [path for path, text in sources.items() if text.strip() and not ast.get_docstring(ast.parse(text))] == []
+def test_every_module_says_what_it_is_for(trees: dict[str, ast.Module]) -> None:
+    assert [path for path, tree in trees.items() if tree.body and not ast.get_docstring(tree)] == []
+
+
+TODO = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b(?!.*#\d)")
+
+
+def todos(text: str) -> list[int]:
+    """The lines of `text` with a comment that leaves something to do and names no issue."""
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline) if TODO.search(text) else ()
+    return [t.start[0] for t in tokens if t.type == tokenize.COMMENT and TODO.search(t.string[1:])]
 
 
 def test_every_todo_names_its_issue(sources: dict[str, str]) -> None:
-    found = [
-        f"{path}:{token.start[0]}"
-        for path, text in sources.items()
-        for token in tokenize.generate_tokens(io.StringIO(text).readline)
-        if token.type == tokenize.COMMENT and re.search(r"\b(TODO|FIXME|XXX|HACK)\b(?!.*#\d)", token.string[1:])
-    ]
-    assert found == []
+    assert {path: lines for path, text in sources.items() if (lines := todos(text))} == {}
+
+
+def test_a_todo_is_seen_in_comments_alone() -> None:
+    assert todos("x = 'TODO'\n# TO" + "DO: this\ny = 1  # TO" + "DO #5: that\n") == [2]
+
+
+def spelled(node: ast.expr) -> str:
+    """A name or an attribute chain as it stands in the source; `ast.unparse` says the same, and takes much longer."""
+    names, inner = [], node
+    while isinstance(inner, ast.Attribute):
+        names.append(inner.attr)
+        inner = inner.value
+    return ".".join([inner.id, *reversed(names)]) if isinstance(inner, ast.Name) else ast.unparse(node)
 
 
 def dotted_names(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """Every name and attribute chain that is used ("os.path.join"), and every name that is imported, with its line."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name | ast.Attribute):
-            yield ast.unparse(node), node.lineno
+            yield spelled(node), node.lineno
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 yield f"import {alias.name}", node.lineno
@@ -164,7 +183,9 @@ def runs_or_imports(path: str, tree: ast.AST) -> list[str]:
     return found
 
 
-def test_nothing_runs_what_a_file_says(package: dict[str, ast.Module]) -> None:
+def test_nothing_runs_what_a_file_says(trees: dict[str, ast.Module]) -> None:
+    package = {path: tree for path, tree in trees.items() if path.startswith("safeload/")}
+    assert package
     assert [found for path, tree in package.items() for found in runs_or_imports(path, tree)] == []
 
 

@@ -1,4 +1,4 @@
-"""Statements of clean verdicts, and the check of a file against one.
+"""Statements of clean verdicts, and the comparison of a file with one.
 
-A gerund beside `scanning`, whose verdicts it states.
+A gerund, because the command `safeload attest` has the verb; beside `scanning`, whose verdicts it states.
 """

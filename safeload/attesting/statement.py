@@ -1,43 +1,217 @@
-"""The certificate as a document: an in-toto Statement, read strictly, and compared with what the verifier derives.
+"""An in-toto Statement of a clean verdict: made from a scan, read strictly, and compared with a new scan.
 
-Bound by the same rule as `verifier.py`, whose other half it is: nothing of the machine, the containers, the vetted
-table, the policy or the scanner is imported here. Signs nothing: a Statement is what existing signers take as it is.
+A Statement only repeats what a scan said. It is untrusted input: it chooses no policy, raises no limit, and no verdict
+comes from it. Signs nothing and writes no file. https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
-from safeload.attesting.verifier import derive
-from safeload.errors import InputError, Malformed, NotAttested
+from safeload.errors import Malformed, UsageError
+from safeload.findings import Verdict
+from safeload.inputs import FileSource
+from safeload.inputs.near import Beside
+from safeload.limits import Limits
+from safeload.policy import NAMES, Policy
+from safeload.report import VERSION, Report, remarks
+from safeload.scanning.scanner import scan_source
+from safeload.scanning.tally import nowhere
 from safeload.source import Source
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "urn:safeload:clean:v1"
-JUDGED = "#judged"
-"""Ends the name of the subject that is all a verdict rests on: for each range its offset and length (both 8 bytes,
-little-endian) and its bytes, one after the other. Signers know digests of whole things, and only by the usual names."""
 
-MOST = 1 << 28
-"""Bytes of a certificate; one for 100,000 tensors has a tenth of it."""
+MOST_BYTES = 16 << 20
+"""Of a Statement that is read: a file of 10,000 tensors has one of 150 KB. Parsed JSON takes up to 30 times as much."""
+
+MOST_RANGES = 300_000
+"""Of a Statement that is made, so that it stays below MOST_BYTES."""
 
 _BLOCK = 1 << 20
-_DERIVED = ("container", "size", "ranges", "storages", "streams")
-_SAID = {"safeload", "verdict", "policy", *_DERIVED}
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[a-z_]{1,40}")
+_FIELDS = {
+    "safeload": str,
+    "verdict": str,
+    "policy": str,
+    "limits": dict,
+    "container": str,
+    "size": int,
+    "judged": dict,
+}
+
+
+class Attested(NamedTuple):
+    """A report, and the Statement of it; or None, and the reason why there is none."""
+
+    report: Report
+    statement: dict[str, Any] | None
+    reason: str = ""
+
+
+def attest(source: Source, *, policy: Policy, limits: Limits) -> Attested:
+    """Judge `source`, and state the verdict when it is clean. Reads all of the file, for its sha256.
+
+    Raises:
+        InputError: The input cannot be read, or it changed while it was read.
+    """
+    # As the command judges a file that was named. Modules that lie near it only ever make a verdict worse.
+    near = Beside(os.path.dirname(source.path), "") if isinstance(source, FileSource) else nowhere
+    report = scan_source(source, policy=policy, limits=limits, near=near, document=False).report
+    if report.verdict is not Verdict.CLEAN:
+        return Attested(report, None, f"its verdict is {report.verdict.value}, and not clean")
+    if policy.strict and remarks(report):
+        return Attested(report, None, "it has remarks, which the policy 'strict' minds")
+    if isinstance(source, FileSource) and len(source.files()) > 1:
+        return Attested(report, None, "its verdict is one of several files: attest each of them by its own path")
+    read, passed = source.judged_ranges()
+    if len(read) + len(passed) > MOST_RANGES:
+        return Attested(report, None, f"more than {MOST_RANGES} ranges of it were judged, too many for a statement")
+    predicate = {
+        "safeload": VERSION,
+        "verdict": report.verdict.value,
+        "policy": policy.digest,
+        "limits": changed(limits),
+        "container": report.container,
+        "size": source.size,
+        "judged": {"sha256": report.judged_sha256, "read": _pairs(read), "passed": _pairs(passed)},
+    }
+    subject = {"name": os.path.basename(source.name) or source.name, "digest": {"sha256": whole_sha256(source)}}
+    statement = {"_type": STATEMENT, "subject": [subject], "predicateType": PREDICATE, "predicate": predicate}
+    return Attested(report, statement)
+
+
+def changed(limits: Limits) -> dict[str, int]:
+    """The limits that differ from the defaults."""
+    defaults = Limits()._asdict()
+    return {name: value for name, value in limits._asdict().items() if value != defaults[name]}
+
+
+def whole_sha256(source: Source) -> str:
+    """Hex digest of every byte of a judged `source`.
+
+    SECURITY: a judged range counts with the bytes that were judged. If they were read again, a file that is changed
+    meanwhile would get the Statement of another one.
+    """
+    read, passed = source.judged_ranges()
+    judged = sorted([(*span, source.read) for span in read] + [(*span, source.pass_over) for span in passed],
+                    key=lambda span: span[:2])  # fmt: skip
+    total, at = hashlib.sha256(), 0
+    for offset, length, take in [*judged, (source.size, 0, source.read)]:
+        for start in range(at, offset, _BLOCK):
+            total.update(source.peek(start, min(_BLOCK, offset - start)))
+        data = take(offset, length)
+        total.update(data[max(at - offset, 0) :])
+        at = max(at, offset + length)
+    return total.hexdigest()
 
 
 def parse(data: bytes) -> Mapping[str, Any]:
-    """The Statement in `data`, UTF-8 JSON without duplicate keys. Raises NotAttested."""
+    """The Statement in `data`. Raises Malformed for whatever `attest` does not write."""
+    if len(data) > MOST_BYTES:
+        raise Malformed(f"it is no statement of safeload: it has more than {MOST_BYTES} bytes")
     try:
         found = json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise NotAttested(f"the certificate is no JSON that can be read: {error}") from error
-    if type(found) is not dict:
-        raise NotAttested("the certificate is no JSON object")
-    return found
+        raise Malformed(f"it is no statement of safeload: no JSON that can be read ({error})") from error
+    wrong = next(_wrong(found), "")
+    if wrong:
+        raise Malformed(f"it is no statement of safeload: {wrong}")
+    return dict(found)
+
+
+def differences(source: Source, given: Mapping[str, Any], *, policy: Policy, limits: Limits) -> tuple[str, ...]:
+    """Judge `source` again, and say what differs from the Statement `given`, which `parse` returned.
+
+    Returns:
+        Clauses for people, none of which repeats a text of the Statement. The name of the file does not count.
+
+    Raises:
+        UsageError: Another version of safeload, other rules or other limits made the Statement.
+        InputError: The input cannot be read.
+    """
+    _comparable(given["predicate"], policy, limits)
+    found = attest(source, policy=policy, limits=limits)
+    if found.statement is None:
+        return (f"no statement is made of it: {found.reason}",)
+    claimed, now = given["predicate"], found.statement["predicate"]
+    pairs = [("its sha256", given["subject"][0]["digest"], found.statement["subject"][0]["digest"])]
+    pairs += [("its size", claimed["size"], now["size"]), ("its container", claimed["container"], now["container"])]
+    pairs += [(f"judged.{field}", claimed["judged"][field], value) for field, value in now["judged"].items()]
+    return tuple(f"{place} is not what the statement says" for place, before, after in pairs if before != after)
+
+
+def _comparable(predicate: Mapping[str, Any], policy: Policy, limits: Limits) -> None:
+    """Refuse what another safeload made. The Statement never chooses: the caller has to give the same rules."""
+    if predicate["safeload"] != VERSION:
+        raise UsageError(
+            f"the statement was made by another version of safeload than this one, {VERSION} (which may judge "
+            "otherwise): install that version, or scan the file again with --attest"
+        )
+    if predicate["policy"] != policy.digest:
+        same = [name for name in NAMES if Policy.named(name).digest == predicate["policy"]]
+        give = f"--policy {same[0]}" if same else "the pack of that scan by --policy"
+        raise UsageError(
+            f"the statement was made under other rules ({predicate['policy'][:12]}) than those in force "
+            f"({policy.digest[:12]}): give {give}, or scan the file again with --attest"
+        )
+    if predicate["limits"] != changed(limits):
+        wanted = " ".join(f"--limit {name}={value}" for name, value in predicate["limits"].items())
+        raise UsageError(
+            f"the statement was made within other limits: give {wanted or 'no --limit'} if you trust the size, "
+            "or scan the file again with --attest"
+        )
+
+
+def _wrong(found: Any) -> Iterator[str]:
+    """What keeps parsed JSON from being a Statement of ours: each field has to be there, and no other one."""
+    if type(found) is not dict or found.keys() != {"_type", "subject", "predicateType", "predicate"}:
+        yield "not the fields of an in-toto Statement"
+        return
+    if found["_type"] != STATEMENT or found["predicateType"] != PREDICATE:
+        yield f"no {STATEMENT} of the type {PREDICATE}"
+    subjects, said = found["subject"], found["predicate"]
+    if type(subjects) is not list or len(subjects) != 1 or not _is_subject(subjects[0]):
+        yield "its subject is not one name with one sha256"
+    if type(said) is not dict or {field: type(value) for field, value in said.items()} != _FIELDS:
+        yield f"its predicate has not exactly the fields {', '.join(_FIELDS)}"
+        return
+    judged, limits = said["judged"], said["limits"]
+    if said["verdict"] != Verdict.CLEAN or not _DIGEST.fullmatch(said["policy"]) or said["size"] < 0:
+        yield "its verdict, policy or size is none"
+    if not all(_NAME.fullmatch(n) and type(value) is int and 0 < value < 10**18 for n, value in limits.items()):
+        yield "its limits are no names with numbers"
+    if judged.keys() != {"sha256", "read", "passed"} or not _is_digest(judged["sha256"]):
+        yield "its judged part has not exactly the fields sha256, read, passed"
+    elif not (_are_ranges(judged["read"]) and _are_ranges(judged["passed"])):
+        yield "its ranges are no pairs of numbers"
+
+
+def _is_subject(found: object) -> bool:
+    if type(found) is not dict or found.keys() != {"name", "digest"} or type(found["name"]) is not str:
+        return False
+    digest = found["digest"]
+    return type(digest) is dict and digest.keys() == {"sha256"} and _is_digest(digest["sha256"])
+
+
+def _is_digest(found: object) -> bool:
+    return type(found) is str and _DIGEST.fullmatch(found) is not None
+
+
+def _are_ranges(found: object) -> bool:
+    return type(found) is list and all(
+        type(pair) is list and len(pair) == 2 and all(type(n) is int for n in pair) for pair in found
+    )
+
+
+def _pairs(ranges: tuple[tuple[int, int], ...]) -> list[list[int]]:
+    return [list(pair) for pair in ranges]
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -50,105 +224,3 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
-
-
-def statement(name: str, derived: Mapping[str, Any], said: Mapping[str, str], sha256: str | None) -> dict[str, Any]:
-    """The Statement for a file called `name`: what was `derived` from its bytes, and what is merely `said` of it."""
-    subjects = [{"name": name + JUDGED, "digest": {"sha256": derived["judged"]}}]
-    if sha256 is not None:
-        subjects.insert(0, {"name": name, "digest": {"sha256": sha256}})
-    return {
-        "_type": STATEMENT,
-        "subject": subjects,
-        "predicateType": PREDICATE,
-        "predicate": {**said, **{field: derived[field] for field in _DERIVED}},
-    }
-
-
-def verify(source: Source, given: Mapping[str, Any], policy: str | None = None) -> dict[str, Any]:
-    """What the verifier derives from `source`, when the Statement `given` says exactly that; raises NotAttested.
-
-    `policy` is the digest of the rules that the certificate has to have been made under. What was read of `source`
-    before is not read again: the bytes that were judged are those that are verified.
-    """
-    predicate, judged, whole = _opened(given)
-    if policy is not None and predicate["policy"] != policy:
-        raise NotAttested(
-            f"{source.name}: the certificate was made under other rules ({_short(predicate['policy'])}) than those in "
-            f"force ({policy[:12]}): scan the file again, with --attest"
-        )
-    try:
-        derived = derive(source)
-    except InputError:
-        raise
-    except (NotAttested, Malformed) as error:
-        raise NotAttested(f"{source.name} is outside what the independent verifier takes: {error}") from error
-    for field in _DERIVED:
-        _compare(f"{source.name}: {field}", predicate[field], derived[field])
-    _compare(f"{source.name}: digest of what was judged", judged, derived["judged"])
-    if whole is not None:
-        _compare(f"{source.name}: sha256 of the file", whole, whole_sha256(source))
-    return derived
-
-
-def _opened(given: Mapping[str, Any]) -> tuple[dict[str, Any], str, str | None]:
-    """Predicate, digest of what was judged and that of the file, of a Statement with exactly the fields of ours."""
-    if not isinstance(given, dict) or given.keys() != {"_type", "subject", "predicateType", "predicate"}:
-        raise NotAttested("the certificate is no in-toto Statement")
-    if given["_type"] != STATEMENT or given["predicateType"] != PREDICATE:
-        raise NotAttested(f"the certificate is no {STATEMENT} of the type {PREDICATE}")
-    subjects, predicate = given["subject"], given["predicate"]
-    if type(subjects) is not list or len(subjects) not in (1, 2) or not all(map(_is_subject, subjects)):
-        raise NotAttested("the subjects of the certificate must be names with a sha256: what was judged, and the file")
-    names = [subject["name"] for subject in subjects]
-    if not names[-1].endswith(JUDGED) or (len(names) == 2 and names[0] + JUDGED != names[1]):
-        raise NotAttested(f"the last subject of the certificate must be the name of the file and {JUDGED}")
-    if type(predicate) is not dict or predicate.keys() != _SAID:
-        raise NotAttested(f"the predicate of the certificate must have the fields {', '.join(sorted(_SAID))}")
-    if (
-        predicate["verdict"] != "clean"
-        or type(predicate["safeload"]) is not str
-        or type(predicate["policy"]) is not str
-    ):
-        raise NotAttested("the certificate must say a verdict, which is clean, the version and the policy")
-    digests = [subject["digest"]["sha256"] for subject in subjects]
-    return predicate, digests[-1], digests[0] if len(digests) == 2 else None
-
-
-def _is_subject(subject: object) -> bool:
-    if type(subject) is not dict or subject.keys() != {"name", "digest"} or type(subject["name"]) is not str:
-        return False
-    digest = subject["digest"]
-    # SECURITY: a digest that is no text must not pass for one that is not there.
-    return type(digest) is dict and digest.keys() == {"sha256"} and type(digest["sha256"]) is str
-
-
-def whole_sha256(source: Source) -> str:
-    """Hex digest of every byte of `source`, none of which is kept."""
-    total = hashlib.sha256()
-    for at in range(0, source.size, _BLOCK):
-        total.update(source.peek(at, _BLOCK))
-    return total.hexdigest()
-
-
-def _compare(place: str, claimed: Any, found: Any) -> None:
-    """Refuse the first difference. Follows what was derived, so that no certificate decides how deep this goes."""
-    if type(claimed) is not type(found):
-        raise NotAttested(f"{place}: the certificate says {_short(claimed)}, the file {_short(found)}")
-    if isinstance(found, dict):
-        if claimed.keys() != found.keys():
-            raise NotAttested(f"{place}: the certificate has other fields than it must")
-        for key, value in found.items():
-            _compare(f"{place}.{key}", claimed[key], value)
-    elif isinstance(found, list):
-        if len(claimed) != len(found):
-            raise NotAttested(f"{place}: the certificate says {len(claimed)} entries, the file has {len(found)}")
-        for index, value in enumerate(found):
-            _compare(f"{place}[{index}]", claimed[index], value)
-    elif claimed != found:
-        raise NotAttested(f"{place}: the certificate says {_short(claimed)}, the file {_short(found)}")
-
-
-def _short(value: Any) -> str:
-    """A value for a message: plain ASCII of one line, never the whole of something large."""
-    return ascii(value)[:80] if isinstance(value, str | int | float | None) else type(value).__name__

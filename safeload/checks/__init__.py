@@ -1,4 +1,4 @@
-"""The checks, in the order in which their findings appear."""
+"""The checks, in the order in which a report lists their findings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from safeload.checks.dotted_name import DottedName
 from safeload.checks.extension_code import ExtensionCode
 from safeload.checks.foreign_state import ForeignState
 from safeload.checks.global_names import GlobalNames
-from safeload.checks.interface import Check, View
+from safeload.checks.interface import Check, StreamView
 from safeload.checks.out_of_band import OutOfBand
 
 CHECKS: tuple[Check, ...] = (
@@ -21,4 +21,4 @@ CHECKS: tuple[Check, ...] = (
     OutOfBand(),
 )
 
-__all__ = ["CHECKS", "Check", "View"]
+__all__ = ["CHECKS", "Check", "StreamView"]

@@ -1,4 +1,4 @@
-"""A call of something that is no global: the result of a call is never called by a benign file."""
+"""A call of something that is no global, such as the result of another call. Benign files have no such calls."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from safeload.checks.evidence import call_text
 from safeload.checks.global_names import REMEDY_DANGEROUS
-from safeload.checks.interface import View
+from safeload.checks.interface import StreamView
 from safeload.findings import Finding, Severity, Verdict
 from safeload.machine.program import Call, Effect, Global
 from safeload.policy import Decision
@@ -18,7 +18,7 @@ class CallOfResult:
     rule = "call-of-result"
     effects = (Call,)
 
-    def check(self, effect: Effect, decision: Decision | None, view: View) -> Iterable[Finding]:
+    def check(self, effect: Effect, decision: Decision | None, view: StreamView) -> Iterable[Finding]:
         """One finding for the call."""
         if not isinstance(effect, Call) or decision is not None or isinstance(effect.func, Global):
             return

@@ -1,4 +1,4 @@
-"""A NUL or other control character in a name: readers cut or hide it, so two readers see two names."""
+"""A NUL or another control character in a name. Some readers cut the name there or hide it: they see another name."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Iterable
 
 from safeload.checks.evidence import global_name
 from safeload.checks.global_names import REMEDY_DANGEROUS
-from safeload.checks.interface import View
+from safeload.checks.interface import StreamView
 from safeload.findings import Finding, Severity, Verdict
 from safeload.machine.program import Effect, Global
 from safeload.policy import Decision
 
 
 class ControlCharacter:
-    """Module or name holds a character below 0x20, 0x7f to 0x9f, or a line or direction mark."""
+    """The module or the name holds a character below 0x20, one from 0x7f to 0x9f, or a line or direction mark."""
 
     rule = "control-character"
     effects = (Global,)
 
-    def check(self, effect: Effect, decision: Decision | None, view: View) -> Iterable[Finding]:
+    def check(self, effect: Effect, decision: Decision | None, view: StreamView) -> Iterable[Finding]:
         """One finding for the name."""
         if not isinstance(effect, Global) or not any(_hidden(c) for c in effect.raw_module + effect.raw_name):
             return

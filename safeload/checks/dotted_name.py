@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from safeload.checks.evidence import global_name
 from safeload.checks.global_names import REMEDY_DANGEROUS, REMEDY_TEXT, like_text
-from safeload.checks.interface import View
+from safeload.checks.interface import StreamView
 from safeload.findings import Finding, Severity, Verdict
 from safeload.machine.program import Effect, Global
 from safeload.policy import Decision
@@ -18,8 +18,11 @@ class DottedName:
     rule = "dotted-name"
     effects = (Global,)
 
-    def check(self, effect: Effect, decision: Decision | None, view: View) -> Iterable[Finding]:
-        """SECURITY: names in the table are exact; a dotted name never matches, whatever its first part is."""
+    def check(self, effect: Effect, decision: Decision | None, view: StreamView) -> Iterable[Finding]:
+        """One finding for the name.
+
+        SECURITY: names in the tables are exact, so the policy knows no dotted name, whatever its first part is.
+        """
         if not isinstance(effect, Global) or "." not in effect.name:
             return
         yield view.finding(

@@ -1,7 +1,7 @@
-"""Effects as short text for people: "posix.system('id > x')".
+"""Writes effects as short text for people: "posix.system('id > x')".
 
-Everything in it comes from the file: every string is shown as ASCII with escapes, every length is bounded, and the walk
-is iterative in depth (two levels) and width, so that no tree can make it slow.
+All of it comes from the file. So every string is written as ASCII with escapes, every length is bounded, and so are
+depth (a few levels) and width: no tree can make it slow, or a terminal misbehave.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from safeload.machine.program import Call, Extension, Global, Mutation, Persiste
 _WIDTH = 6
 _TEXT = 120
 _SORTED = 20
-"""Elements of a set that are written one by one: to sort them each has to be written, at every level."""
+"""How many elements of a set are written. To sort them, each has to be written first, at every level."""
 
 _TOTAL = 400
 _BRACKETS = {list: ("[", "]"), tuple: ("(", ")")}
@@ -28,7 +28,7 @@ def global_name(node: Global) -> str:
 
 
 def describe(value: object, depth: int = 3) -> str:
-    """`value` as it would be written, cut where it gets long."""
+    """`value` in the form of Python source, cut where it gets long."""
     text = _shown(value, depth)
     return text if len(text) <= _TOTAL else text[: _TOTAL - 3] + "..."
 
@@ -71,7 +71,7 @@ def _container(value: _Container, depth: int) -> str:
 
 
 def _unordered(value: set[object] | frozenset[object], depth: int) -> str:
-    """A set in the order of its texts: its own order is another one in every run, and evidence has to be the same."""
+    """A set, with its elements sorted by their texts: evidence has to be the same in every run, the order is not."""
     if len(value) > _SORTED:
         return f"{{... {len(value)} elements}}"
     parts = sorted(_shown(item, depth - 1) for item in value)
@@ -86,7 +86,7 @@ def _node(node: Cell, depth: int) -> str:
     if isinstance(node, Call):
         return call_text(node, depth)
     if isinstance(node, Persistent):
-        # A chain of persistent loads is as long as the file wants: depth ends it.
+        # A file may chain persistent loads as long as it likes: `depth` ends the walk.
         pid = "..." if depth <= 0 and isinstance(node.pid, Cell) else _shown(node.pid, depth - 1)
         return f"<persistent {pid}>"
     if isinstance(node, Extension):
@@ -96,7 +96,7 @@ def _node(node: Cell, depth: int) -> str:
 
 def call_text(call: Call, depth: int = 3) -> str:
     """A call with its arguments."""
-    # So is a chain of calls of what a call returns.
+    # So may it chain calls of what a call returns.
     func = "..." if depth <= 0 and isinstance(call.func, Call | Persistent) else _shown(call.func, depth - 1)
     if depth <= 0:
         return f"{func}(...)"
@@ -104,7 +104,7 @@ def call_text(call: Call, depth: int = 3) -> str:
 
 
 def arguments_text(call: Call, depth: int = 3) -> str:
-    """What stands between the brackets of a call."""
+    """The arguments of a call, without the parentheses."""
     if type(call.args) is not tuple:
         return f"*{_shown(call.args, depth - 1)}"
     shown = [_shown(arg, depth - 1) for arg in call.args[:_WIDTH]]
@@ -116,13 +116,13 @@ def arguments_text(call: Call, depth: int = 3) -> str:
 
 
 def mutation_text(change: Mutation) -> str:
-    """A state set or items added."""
+    """A change: a state that is set, or items that are added."""
     verb = {"build": "state", "append": "append", "setitem": "items", "additem": "add"}[change.kind]
     return describe_pair(change.target, verb, change.payload)
 
 
 def describe_pair(target: object, verb: str, payload: object) -> str:
-    """`target <- verb payload`, bounded."""
+    """The text "target <- verb payload", bounded in length."""
     text = f"{_shown(target, 2)} <- {verb} {_shown(payload, 2)}"
     return text if len(text) <= _TOTAL else text[: _TOTAL - 3] + "..."
 

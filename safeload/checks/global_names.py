@@ -1,6 +1,6 @@
-"""Names outside the vetted table that nothing calls: dangerous, known or unknown.
+"""Names outside the vetted table that the stream only imports: dangerous, known or unknown.
 
-A dangerous name that *is* called is reported at the call, with its arguments, by the judge.
+When a dangerous name *is* called, the judge reports the call, with its arguments.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from safeload.checks.evidence import call_text, global_name
-from safeload.checks.interface import View
+from safeload.checks.interface import StreamView
 from safeload.findings import Finding
 from safeload.machine.program import Call, Effect, Global
-from safeload.policy import Decision, Kind
+from safeload.policy import Decision, Standing
 
 REMEDY_UNVETTED = (
     "load it with safeload.load(..., unvetted='record') to reach the data without the class, "
@@ -25,16 +25,16 @@ REMEDY_TEXT = (
 
 
 class GlobalNames:
-    """The policy's word on a name."""
+    """Reports what the policy says of a name."""
 
     rule = "unknown-global"
     effects = (Global, Call)
 
-    def check(self, effect: Effect, decision: Decision | None, view: View) -> Iterable[Finding]:
+    def check(self, effect: Effect, decision: Decision | None, view: StreamView) -> Iterable[Finding]:
         """One finding for a Global that is not vetted, or for a Call of one."""
         if decision is None:
             return
-        if isinstance(effect, Call) and decision.kind is Kind.DANGEROUS:
+        if isinstance(effect, Call) and decision.kind is Standing.DANGEROUS:
             name = global_name(effect.func) if isinstance(effect.func, Global) else None
             yield view.finding(
                 decision.rule, decision.verdict, decision.severity,
@@ -46,17 +46,17 @@ class GlobalNames:
 
 
 def like_text(node: Global) -> bool:
-    """Whether the module is no name of Python, but plain text: "lick==8.1", of a requirements.txt.
+    """Whether the module is no Python name but plain text, such as "lick==8.1" of a requirements.txt.
 
-    For the remedy alone: an importer may find a module of any name, so such a name is judged like every other.
+    This changes only the remedy. An importer may find a module of any name, so the name is judged like every other.
     """
     module = node.module
     return module.isascii() and module.isprintable() and not module.replace(".", "_").isidentifier()
 
 
-def _named(node: Global, decision: Decision, view: View) -> Finding:
+def _named(node: Global, decision: Decision, view: StreamView) -> Finding:
     name = global_name(node)
-    if decision.kind is Kind.DANGEROUS:
+    if decision.kind is Standing.DANGEROUS:
         message = f"names {name} without calling it here: {decision.reason}"
         remedy = REMEDY_DANGEROUS
     elif decision.what:

@@ -1,6 +1,6 @@
-"""The command line: click, printing and exiting live in this folder only, one file for each command.
+"""The command line. Only this folder uses click, prints and exits. Each command has a file of its own.
 
-A command's file is imported when the command is used, so that starting costs what that command needs.
+The file of a command is imported when the command is used, so that a start costs only what that command needs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COMMANDS = (
     ("run", "safeload.cli.commands.run", "Run a Python program with torch.load guarded."),
     ("convert", "safeload.cli.commands.convert", "Convert checkpoints to safetensors, and verify them."),
     ("verify", "safeload.cli.commands.verify", "Compare a converted file with its source."),
-    ("attest", "safeload.cli.commands.attest", "Check a file against the certificate of its clean verdict."),
+    ("attest", "safeload.cli.commands.attest", "Check a file against the statement of its clean verdict."),
     ("baseline", "safeload.cli.commands.baseline", "Known findings: let only what is new fail."),
     ("rules", "safeload.cli.commands.rules", "Check, list and explain rules and packs."),
     ("config", "safeload.cli.commands.config", "Show what is configured here, and where."),
@@ -52,7 +52,7 @@ Exit codes:
 
 
 class Lazy(Suggesting):
-    """A group that knows its commands by name, and imports one when it is called."""
+    """A group that has the names of its commands, and imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of COMMANDS."""
@@ -72,7 +72,7 @@ class Lazy(Suggesting):
             formatter.write_dl([(name, line) for name, _, line in COMMANDS])
 
     def main(self, args: Any = None, prog_name: str | None = None, *_: Any, **extra: Any) -> Any:
-        """Runs a command and exits: 130 after Ctrl-C, 2 for whatever keeps a command from doing its work."""
+        """Runs a command and exits: with 130 after Ctrl-C, with 2 when anything keeps a command from its work."""
         extra.pop("standalone_mode", None)
         if "_SAFELOAD_COMPLETE" in os.environ:  # a shell asks what could follow
             from safeload.cli.commands.completion import register
@@ -81,13 +81,13 @@ class Lazy(Suggesting):
         empty = not (sys.argv[1:] if args is None else args)
         try:
             code = super().main(["--help"] if empty else args, prog_name or "safeload", standalone_mode=False, **extra)
-            # No command at all is a command line that does nothing, however helpful the answer.
+            # Without a command the help is printed, and still nothing was scanned: that is no success.
             leave(code if isinstance(code, int) and not empty else UNFINISHED)
         except click.exceptions.Exit as exit_:
             leave(exit_.exit_code)
         except click.ClickException as error:
             context = getattr(error, "ctx", None)
-            # A choice that was left out is listed by click one a line, with tabs, which would be shown as escapes.
+            # For a choice that is missing, click lists the values one a line with tabs. Tabs would be shown as escapes.
             complain(error.format_message().replace("\n\t", " "), context)
         except (InputError, OutputError) as error:
             complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
@@ -101,7 +101,7 @@ class Lazy(Suggesting):
             lost_output(error)
             leave(UNFINISHED)
         except Exception:
-            # A bug of ours must not end with 1, which says that a file was judged.
+            # A bug of ours must not exit with 1: that says that a file was judged.
             import traceback
 
             complain(f"safeload itself failed, please report it\n{traceback.format_exc()}")
@@ -136,7 +136,7 @@ def main() -> NoReturn:
     """The console script."""
     import gc
 
-    # What is made while a command starts stays: collections would find nothing and take a tenth of the start.
+    # Objects that are made during the start stay: collections would find nothing and take a tenth of its time.
     gc.set_threshold(50_000)
     try:
         app.main()

@@ -1,7 +1,7 @@
-"""What a scan ends with when a pack or a baseline lets findings pass: the reports marked, and the exit code.
+"""Applies a policy pack and a baseline to the reports of a scan: marks the findings that these accept.
 
-No verdict is changed here. What somebody has to know beside the report (what is stale, what has expired, what strict
-does not let pass) goes to standard error, so that a report for a program stays one.
+Changes exit codes and no verdict. What the user has to know besides (entries that match nothing, entries that have
+expired, remarks that 'strict' does not accept) goes to standard error, so that a report for a program stays one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from safeload.errors import UsageError
 from safeload.findings import Verdict
 from safeload.policy import Policy
 from safeload.policy.accepting import with_record_safe
-from safeload.project.baselines import Applied, Entry, Hash, apply, read
+from safeload.project.baselines import Applied, BaselineEntry, Hash, apply, read
 from safeload.project.configuration import is_own
 from safeload.report import Report, left, remarks, verdict_of
 from safeload.reports import escape
@@ -30,17 +30,18 @@ _SHOWN = 20
 
 
 class Terms(NamedTuple):
-    """What may pass: a policy, and the entries of a baseline with the name of its file."""
+    """What a scan accepts: the policy, and the entries of a baseline with the name of its file."""
 
     policy: Policy
     baseline: str | None = None
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[BaselineEntry, ...] = ()
 
 
 def terms(policy: Policy, baseline: str | None, paths: Iterable[str], fail_on: str = "unvetted") -> Terms:
-    """The terms of a command line, read before anything is judged. Raises UsageError for what has no meaning.
+    """The Terms of a command line, read before anything is judged. Raises UsageError for what contradicts itself.
 
-    SECURITY: a baseline inside what is scanned excuses what brought it, unless that is the project's own folder.
+    SECURITY: a baseline inside the scanned folder would excuse the files that came with it. So it is only read when the
+    folder is the project's own.
     """
     if policy.strict and (baseline is not None or fail_on != "unvetted"):
         raise UsageError("the policy 'strict' excuses nothing: it goes with neither --baseline nor --fail-on dangerous")
@@ -55,20 +56,20 @@ def terms(policy: Policy, baseline: str | None, paths: Iterable[str], fail_on: s
 
 
 def applied(reports: Iterable[Report], terms: Terms, sha256: Hash | None = None) -> Applied:
-    """The reports with what is let pass marked. `sha256` digests a whole file that is no file of its path's name."""
+    """The reports, with the accepted findings marked. `sha256` gives the digest of a path that is no file on disk."""
     marked = [with_record_safe(report, terms.policy) for report in reports]
     return apply(marked, terms.entries, date.today(), sha256 or sha256_of)
 
 
 def ending(found: Applied, terms: Terms, *, allow_empty: bool) -> Verdict:
-    """The verdict that the exit code is about: that of the files without what is let pass."""
+    """The verdict for the exit code: that of the files without their accepted findings."""
     strict = terms.policy.strict
     reports = [report._replace(verdict=left(report, strict=strict)) for report in found.reports]
     return verdict_of(reports, allow_empty=allow_empty)
 
 
 def explain(found: Applied, terms: Terms, *, quiet: bool = False) -> None:
-    """Says on standard error what of the baseline holds no more, and which remarks a strict policy minds."""
+    """Says on standard error which entries of the baseline no longer hold, and which remarks 'strict' minds."""
     for entry in found.expired[:_SHOWN]:
         _say(f"{place(entry, terms)}: expired on {entry.expires}: {describe(entry)}")
     _more(len(found.expired))
@@ -87,16 +88,16 @@ def explain(found: Applied, terms: Terms, *, quiet: bool = False) -> None:
 
 
 def code_with(found: Applied, code: int) -> int:
-    """The exit code of a command that would end with `code`: an expired entry never ends well."""
+    """The exit code of a command that would exit with `code`: with an expired entry it is never 0."""
     return UNFINISHED if found.expired and code == 0 else code
 
 
-def place(entry: Entry, terms: Terms) -> str:
+def place(entry: BaselineEntry, terms: Terms) -> str:
     """Where an entry stands."""
     return f"{terms.baseline}:{entry.line}"
 
 
-def describe(entry: Entry) -> str:
+def describe(entry: BaselineEntry) -> str:
     """What an entry is about, in a line."""
     return " ".join(part for part in (entry.rule, entry.name, f"in {entry.path}" if entry.path else "") if part)
 

@@ -1,4 +1,4 @@
-"""`--color`: one option and one answer for every command that colours its text."""
+"""`--color`: the option of every command that colours its text, and the answer whether a text has colours."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def colored(choice: str, to_file: str | None = None) -> bool:
 
 
 def is_terminal(stream: object) -> bool:
-    """Whether a person looks at it. A standard stream may be None, where it was closed."""
+    """Whether `stream` is a terminal. A standard stream that was closed is None."""
     return bool(stream is not None and getattr(stream, "isatty", lambda: False)())

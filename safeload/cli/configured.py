@@ -1,5 +1,7 @@
-"""Commands whose options have a project's own defaults: the command line goes before the environment, that before the
-configuration, that before what is built in. Which file is read, and which is not, is decided here.
+"""Gives the options of a command the defaults of the project in which the user stands.
+
+The command line comes before the environment, the environment before the configuration, and the configuration before
+the defaults that are built in. This file decides which configuration is read, and which is not.
 """
 
 from __future__ import annotations
@@ -32,9 +34,10 @@ IN_FORCE = "safeload.project.configuration"
 
 
 class Configured(click.Command):
-    """A command that takes the keys of SHARED from configuration and environment; None takes every key.
+    """A command whose options take defaults from the configuration and the environment.
 
-    `judges` says that its arguments are files to be judged, whose folder may not bring a configuration.
+    keys    the keys that it takes, None for every key that it has an option for
+    judges  whether its arguments are files to be judged: then their folder may not bring a configuration
     """
 
     keys: tuple[str, ...] | None = SHARED
@@ -53,7 +56,7 @@ class Configured(click.Command):
         ]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parses, after the defaults of this project were put in their places."""
+        """Gives the options the defaults of this project, and then parses the command line."""
         given = {} if ctx.resilient_parsing else self.make_parser(ctx).parse_args(list(args))[0]
         if not ctx.resilient_parsing and not given.get("help"):
             named = [] if not self.judges else [value for param in self.params if isinstance(param, click.Argument)
@@ -98,7 +101,7 @@ class Configured(click.Command):
 
 
 class Running(Configured):
-    """A command whose arguments are code that the caller runs, and nothing to be judged."""
+    """A command whose arguments are code that the user runs. Nothing of it is judged."""
 
     judges = False
 
@@ -112,10 +115,10 @@ class Scanning(Configured):
 def in_force(
     file: str | None, named: Iterable[str], *, off: bool, keys: tuple[str, ...] | None = None
 ) -> dict[str, Setting]:
-    """What environment and configuration set for a command that was given the paths `named` and takes `keys`.
+    """What environment and configuration set for a command that takes `keys` and was given the paths `named`.
 
-    `file` is the configuration that was asked for, None to look for the project's. SECURITY: one that was found inside
-    a folder to be scanned is only read when that folder is the project's own: see `configuration.is_own`.
+    `file` is the configuration that the user asked for, None to look for the project's. SECURITY: a configuration that
+    is found inside a folder to be scanned is only read when that folder is the project's own: `configuration.is_own`.
     """
     environment = from_environment(os.environ)
     file = file or os.environ.get(f"{PREFIX}CONFIG") or None
@@ -129,7 +132,7 @@ def in_force(
 
 
 def current_folder() -> str:
-    """The folder that the user stands in; "" when it was removed meanwhile."""
+    """The folder in which the user stands, "" when it has been removed."""
     try:
         return os.getcwd()
     except OSError:
@@ -137,11 +140,11 @@ def current_folder() -> str:
 
 
 def _found(named: list[str], keys: tuple[str, ...]) -> Configuration:
-    """The configuration of the project, unless it belongs to what is looked at. What it loosens there is said."""
+    """The configuration of the project, unless it belongs to what is scanned. A loosening there gets a note."""
     here = current_folder()
     if not here:
         return Configuration()
-    # A file that is named may be a file of a downloaded folder just as well, and so may what comes through a pipe.
+    # A file that is named may lie in a downloaded folder, just as a folder that is named may be one.
     folders = [path if os.path.isdir(path) else os.path.dirname(path) or os.curdir for path in named]
 
     def may(path: str) -> bool:

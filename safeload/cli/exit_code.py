@@ -1,4 +1,4 @@
-"""How a command ends: exit codes, messages on standard error, and output that has to arrive."""
+"""Ends a command: exit codes, messages on standard error, and output that has to arrive."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import NoReturn
 import click
 
 from safeload.errors import MissingExtra
+from safeload.install import install_line
 
 UNFINISHED = 2
 INTERRUPTED = 130
 
 
 def leave(code: int) -> NoReturn:
-    """Exits, after what was printed has arrived. Output that cannot arrive is a failure; a closed pipe is not."""
+    """Exits once the output has arrived. Output that cannot arrive is a failure; a closed pipe is none."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -30,8 +31,8 @@ def leave(code: int) -> NoReturn:
 def end_process(code: object) -> NoReturn:
     """Ends the process of a command at once, with the code of a SystemExit.
 
-    Taking an interpreter apart, object by object, costs 12 ms: more than judging a file. Nothing is left to be done,
-    once output is written: files and workers were closed by their `with`.
+    An interpreter that ends as usual frees every object, which takes 12 ms: more than judging a file. Nothing is left
+    to be done once the output is written: each `with` has closed its files and workers.
     """
     if not isinstance(code, int):
         sys.exit(0 if code is None else str(code))
@@ -45,14 +46,14 @@ def end_process(code: object) -> NoReturn:
 
 
 def lost_output(error: OSError) -> None:
-    """Says that standard output cannot be written, unless its reader went away, and gives it up."""
+    """Gives up standard output, and says that it cannot be written, unless its reader went away."""
     _silence()
     if not is_closed_pipe(error):
         _say(f"standard output could not be written: {error.strerror}")
 
 
 def complain(message: str, context: click.Context | None = None) -> NoReturn:
-    """Exits with 2 and a message on standard error. Names in it may come from files that a shell listed."""
+    """Exits with 2 and a message on standard error. Names in it are escaped: a shell may have listed them."""
     _say(message)
     if context is not None:
         _say(f"{context.command_path} --help", label="See")
@@ -60,7 +61,7 @@ def complain(message: str, context: click.Context | None = None) -> NoReturn:
 
 
 def refuse(message: str, code: int) -> NoReturn:
-    """Exits with `code` and a message on standard error, of many lines: what was refused, why, and the ways forward."""
+    """Exits with `code` and a message on standard error: what was refused, why, and what the user can do."""
     _say(message, "Refused")
     leave(code)
 
@@ -74,7 +75,7 @@ def _say(message: str, label: str = "Error") -> None:
 
 
 def write_out(text: str, *, color: bool) -> None:
-    """Prints a report on standard output. A reader that went away (`| head`) has seen enough: no error."""
+    """Prints a report on standard output. When the reader went away (`| head`), that is no error."""
     if sys.stdout is None:
         complain("standard output is closed; write the report to a file with -o FILE")
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
@@ -108,4 +109,4 @@ def need(extra: str, *modules: str) -> None:
 
     for module in modules:
         if find_spec(module) is None:
-            raise MissingExtra(f"this needs {module}, which is not installed: pip install 'safeload[{extra}]'")
+            raise MissingExtra(f"this needs {module}, which is not installed: {install_line(extra)}")

@@ -1,4 +1,4 @@
-"""`-o FILE`: a report file is there as a whole or not at all."""
+"""`-o FILE`: writes a report file, as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from safeload.errors import UsageError, input_error
 
 
 def check(path: str, sources: tuple[str, ...], option: str = "-o") -> None:
-    """Refuses, before any work is done, a place where no report can be written. Raises UsageError.
+    """Raises UsageError, before any work is done, for a place where no report can be written.
 
     sources   what is scanned: a forgotten file name after -o must not replace a checkpoint by its report
     """

@@ -1,9 +1,10 @@
-"""`--format` and `-o`: which reports go where, settled before anything is scanned.
+"""`--format` and `-o`: decides which report goes where, before anything is scanned, and writes the reports.
 
     --format sarif -o a.sarif --format html -o b.html --format text
 
-Both options repeat, and pair in the order of the command line: an `-o` belongs to the format before it, or, where that
-has its file already or there is none, to the next one. One report may go to standard output, and no two to one file.
+Both options can be repeated, and make pairs in the order of the command line: an `-o` belongs to the format before it.
+When that format has a file already, or when there is none, the `-o` belongs to the next format. One report may go to
+standard output, and no two reports to one file.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Output(NamedTuple):
 
 
 class InOrder(click.Command):
-    """A command that remembers in which order its --format and -o were given, which click forgets."""
+    """A command that remembers the order of its --format and -o options, which click forgets."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See `click.Command.parse_args`."""
@@ -46,7 +47,7 @@ class InOrder(click.Command):
 def paired(context: click.Context, forms: Sequence[str], files: Sequence[str]) -> tuple[Output, ...]:
     """The reports of a command with the parameters `forms` (--format) and `files` (-o). Raises UsageError.
 
-    A format that is not from the command line (a project's configuration) stands before all that is.
+    A format that a project's configuration gives stands before those of the command line.
     """
     order = [name for name in context.meta.get(_ORDER, ()) if name in {"forms", "files"}]
     missing = len(forms) - order.count("forms")
@@ -96,7 +97,7 @@ def check(outputs: tuple[Output, ...], sources: tuple[str, ...]) -> tuple[str, .
 
 
 def explanations(outputs: tuple[Output, ...]) -> dict[str, str]:
-    """What each rule id means, where one of the reports tells it."""
+    """Rule id -> what the rule means; empty when none of the reports shows it."""
     if not any(output.form.explains for output in outputs):
         return {}
     from safeload.policy.explained import RULES
@@ -105,7 +106,7 @@ def explanations(outputs: tuple[Output, ...]) -> dict[str, str]:
 
 
 def detailed(outputs: tuple[Output, ...], reports: Sequence[Report], settings: Settings) -> dict[str, Detail]:
-    """What is shown of files beyond their findings, where one of the reports shows it: each is read once more."""
+    """Path -> the opcodes and bytes of a file, for which it is read once more; empty when no report shows them."""
     if not any(output.form.details for output in outputs):
         return {}
     from safeload.explaining.details import details
@@ -114,7 +115,7 @@ def detailed(outputs: tuple[Output, ...], reports: Sequence[Report], settings: S
 
 
 def deliver(outputs: tuple[Output, ...], outcome: Outcome, style: Style, color: str) -> None:
-    """Renders and writes every report: files first, so that a reader who goes away keeps none from being written."""
+    """Renders and writes every report. Files come first: a closed pipe must not keep them from being written."""
     for form, path in sorted(outputs, key=lambda output: output.path is None):
         shown = style._replace(color=colored(color, path))
         text = form.render(outcome, shown)

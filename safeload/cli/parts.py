@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from typing import NamedTuple
 
+from safeload.install import install_line
+
 # Seconds for a program to say its version.
 PATIENCE = 20
 
@@ -39,16 +41,16 @@ def parts() -> tuple[Part, ...]:
             _torch,
             "2.4",
             "scanning and converting work; load, open, protect and run do not",
-            "pip install 'safeload[torch]'",
+            install_line("torch"),
         ),
-        Part("numpy", _numpy, "1.26", "convert and verify do not work", "pip install 'safeload[convert]'"),
-        Part("safetensors", _safetensors, "0.4", "convert and verify do not work", "pip install 'safeload[convert]'"),
+        Part("numpy", _numpy, "1.26", "convert and verify do not work", install_line("convert")),
+        Part("safetensors", _safetensors, "0.4", "convert and verify do not work", install_line("convert")),
         Part(
             "fickling",
             _fickling,
             "0.1.12",
             "no second opinion in Python (explain --python)",
-            "pip install 'safeload[explain]'",
+            install_line("explain"),
         ),
         _program("git", "hooks cannot read what is staged", "--version"),
         _program("git-lfs", "what Git LFS pointers stand for cannot be fetched", "version"),

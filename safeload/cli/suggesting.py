@@ -1,4 +1,4 @@
-"""A group of commands that answers a mistyped name with the one that was meant. Imports no command to do so."""
+"""A group of commands that suggests the right name for a mistyped one. It imports no command to do so."""
 
 from __future__ import annotations
 

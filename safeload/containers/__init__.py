@@ -1,6 +1,7 @@
 """Containers: what wraps the pickles and tensors of a file. They know bytes, not opcodes.
 
-A file is asked for all it is, not for the first that fits: one file can be two to two programs.
+`recognise` asks every reader about a file, and does not stop at the first that fits: one file can be a zip to one
+program and a pickle to another.
 """
 
 from __future__ import annotations
@@ -44,16 +45,17 @@ CONTAINERS: tuple[Container, ...] = (
     YamlFile(),
     BarePickle(),
 )
-"""Every reader, the more particular first; `Unrecognised` stands behind them all."""
+"""Every reader, the more particular first. `Unrecognised` takes what none of them recognises."""
 
 
 def recognise(source: Source) -> tuple[Container, ...]:
-    """Every container that the content of `source` could be, never none.
+    """Every reader for the content of `source`, at least one.
 
-    More than one means that two programs may read two files here: the first is what torch would take, and a verdict has
-    to hold for each.
+    More than one means that two programs may see two different files in these bytes. The first reader is the one that
+    torch would use; the verdict has to hold for all of them.
     """
-    # The readers of zips are told apart by one look at the directory, which may hold a million names.
+    # One look at the directory says which readers take a zip. Each reader's `recognise` would look again, and the
+    # directory may hold a million names.
     zip_readers = flavours(source)
     found = tuple(
         container

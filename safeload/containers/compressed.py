@@ -1,7 +1,8 @@
-"""A whole file under one compressor, as joblib, `gzip.open` and `.tar.gz` make them.
+"""A file that one compressor made as a whole, as joblib, `gzip.open` and `.tar.gz` do.
 
-What comes out is judged like any other file. Inflates at most `Limits.inflated_bytes` and never believes a size from
-the file. zstd, lz4 and joblib's oldest format are told, not read: the standard library of Python 3.11 has none of them.
+The scanner judges what comes out like any other file. At most `Limits.inflated_bytes` are inflated, and no size that
+the file states is believed. zstd, lz4 and joblib's oldest format are reported as unjudged and not read: the standard
+library of Python 3.11 has no decompressor for them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from safeload.containers.interface import Layout, Nested, Reading
+from safeload.containers.interface import ContainerLayout, Nested, Reading
 from safeload.containers.sniff import HEAD, kind_of
 from safeload.document.document import Extent
 from safeload.errors import LimitExceeded, Malformed
@@ -18,21 +19,21 @@ from safeload.limits import Limits
 from safeload.source import Source
 
 _READ = 1 << 20
-# deflate reaches a ratio of 1032 on zeros, so small outputs say nothing.
+# Outputs below this are always allowed: deflate packs zeros 1032 times, so the ratio of a small output says nothing.
 _RATIO_FREE = 1 << 20
-# xz lets the file choose how much memory its dictionary takes.
+# SECURITY: bounds the decompressor's memory: an xz file states how large its dictionary is.
 _XZ_MEMORY = 512 << 20
 
-# Header and first byte of .lzma, how much is decoded to look at, and how much at a time.
+# For .lzma, bytes of: header and first coded byte; input that is decoded for a look; output at a time.
 _ALONE_LEAST, _ALONE_HEAD, _ALONE_STEP = 14, 1 << 16, 16
-# More than is looked at.
+# A dictionary of the size of the look, in place of the one that the file states.
 _ALONE_DICTIONARY = (1 << 16).to_bytes(4, "little")
 
 _TOLD = {"zstd": "zstd-compressed", "lz4": "lz4-compressed", "zfile": "in joblib's format of before 2016"}
 
 
 class Decompressor(Protocol):
-    """What `bz2` and `lzma` call a decompressor."""
+    """The interface of the decompressors of `bz2` and `lzma`, which `_Zlib` has too."""
 
     @property
     def eof(self) -> bool:
@@ -40,18 +41,21 @@ class Decompressor(Protocol):
 
     @property
     def unused_data(self) -> bytes:
-        """What follows the stream's end in the input so far."""
+        """The bytes behind the end of the stream, of the input so far; b"" before the end."""
 
     @property
     def needs_input(self) -> bool:
-        """Whether there is nothing to give before more input comes."""
+        """Whether `decompress` needs more input before it can give more output."""
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        """At most `max_length` bytes out of `data` and what is left of earlier input."""
+        """Decompress `data` and what is left of earlier input into at most `max_length` bytes.
+
+        Raises what the module raises for bytes that are no such stream: OSError, LZMAError or zlib.error.
+        """
 
 
 class _Zlib:
-    """zlib's decompressor in the manner of bz2's."""
+    """zlib's decompressor with the interface of bz2's."""
 
     def __init__(self, wbits: int) -> None:
         self._inflater = zlib.decompressobj(wbits)
@@ -59,7 +63,7 @@ class _Zlib:
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
         out = self._inflater.decompress(self._inflater.unconsumed_tail + data, max_length)
-        # A full answer may leave more inside zlib although it has taken all of its input.
+        # When the output is full, zlib may hold back more although it has taken all of its input.
         self._full = len(out) == max_length
         return out
 
@@ -99,11 +103,11 @@ class Compressed:
             raise Malformed(f"{kind} data does not decompress: {error}", offset=0) from error
         extent = Extent(0, source.size, len(data), stored=False)
         yield Nested("", extent, data, main=True, skippable=True)
-        return Layout(metadata={"compression": kind})
+        return ContainerLayout(metadata={"compression": kind})
 
 
 def _kind(source: Source) -> str | None:
-    """Which compressor wrote `source`, None for none."""
+    """The compressor that wrote `source`; None when none did."""
     kind = kind_of(source.peek(0, HEAD), source.size)
     if kind in {"gzip", "bz2", "xz", "zlib", *_TOLD}:
         return kind
@@ -111,11 +115,12 @@ def _kind(source: Source) -> str | None:
 
 
 def _is_lzma_alone(source: Source) -> bool:
-    """Whether a reader of the old .lzma format gets something out of `source` that is more than noise or text.
+    """Whether a reader of the old .lzma format gets more out of `source` than noise or text.
 
-    SECURITY: that format has no magic: a header of ICO or TrueType can be one. Nearly any bytes decode to a little
-    noise, so what comes out decides, also where it breaks off: a reader hands out what came before. The dictionary's
-    size is replaced, for one that is larger than we allow says nothing of what another reader gets.
+    SECURITY: this format has no magic number: the header of an icon or a font can be one of its headers. Nearly any
+    bytes decode to a little noise. So the decision rests on what comes out, even if the stream breaks off later,
+    because a reader hands out what came before. The size of the dictionary is replaced: one that is too large for our
+    limit says nothing of what another reader gets.
     """
     head = source.peek(0, HEAD)
     # Properties below 9 * 5 * 5, then a dictionary's size and a length; the coded data begins with a zero.
@@ -129,7 +134,7 @@ def _is_lzma_alone(source: Source) -> bool:
     try:
         decoder = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_XZ_MEMORY)
         for step in range(2):
-            # What is no .lzma breaks off before more than the head is wanted.
+            # Bytes that are no .lzma mostly break off in the head, before more of the file is read.
             fed = source.peek(HEAD, _ALONE_HEAD - HEAD) if step else head[:1] + _ALONE_DICTIONARY + head[5:]
             piece = decoder.decompress(fed, _ALONE_STEP)
             while piece and len(out) < HEAD:
@@ -138,12 +143,12 @@ def _is_lzma_alone(source: Source) -> bool:
             if decoder.eof or len(out) >= HEAD:
                 break
     except (lzma.LZMAError, ValueError, EOFError, MemoryError):
-        pass  # what came out before is what counts
+        pass  # the stream broke off: what came out before decides
     return bool(out) and kind_of(out) not in {"unknown", "text", "python", "json", "html"}
 
 
 def _decompressor(kind: str) -> tuple[Callable[[], Any], tuple[type[Exception], ...], bool]:
-    """How to make a decompressor of `kind`, what it raises, and whether one stream may follow another."""
+    """A function that makes a decompressor of `kind`, what this raises, and whether one stream may follow another."""
     try:
         if kind == "bz2":
             import bz2
@@ -163,7 +168,7 @@ def _decompressor(kind: str) -> tuple[Callable[[], Any], tuple[type[Exception], 
 
 
 def _inflate(source: Source, make: Callable[[], Decompressor], many: bool, limits: Limits) -> bytes:
-    """All streams of `source`, one after the other when there may be `many`; zeros may then pad each."""
+    """The content of `source`: one stream, or `many`, each of which zeros may pad."""
     parts: list[bytes] = []
     total = at = 0
     decompressor: Decompressor | None = make()

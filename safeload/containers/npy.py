@@ -1,7 +1,7 @@
-"""numpy's .npy: a Python literal that describes one array, then its bytes, or a pickle when it holds objects.
+"""numpy's .npy: a Python literal that describes one array, then the bytes of the array, or a pickle of its objects.
 
-Mirrors numpy/lib/format.py (versions 1.0 to 3.0) and accepts less: what numpy would guess at is a finding. Reads the
-header, never the array.
+Mirrors numpy/lib/format.py (versions 1.0 to 3.0) and accepts less: where numpy would guess, this raises Malformed.
+Reads the header, never the array.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ast
 import math
 import re
 
-from safeload.containers.interface import Layout, Pickle, Reading, Tensor
+from safeload.containers.interface import ContainerLayout, Pickle, Reading, Tensor
 from safeload.containers.remarks import trailing_bytes
 from safeload.document.document import Extent
 from safeload.errors import Malformed
@@ -23,7 +23,7 @@ _MAGIC = b"\x93NUMPY"
 _HEADER = 10_000
 # numpy 2 allows this many dimensions.
 _RANK = 64
-# Brackets within brackets: a dtype of dtypes. Python's parser has limits of its own, this one is below them.
+# How deep brackets may nest: a dtype may hold dtypes. Below the limits of Python's own parser.
 _NESTING = 32
 
 _LEAF = r"([<>|=]?)([?a-zA-Z])(\d{0,9})(\[[0-9a-zA-Z/]{1,12}\])?"
@@ -38,7 +38,7 @@ _DTYPES = {
 
 
 class UnknownDescr(ValueError):
-    """A dtype description that this reader does not know; says which."""
+    """This reader does not know the description of a dtype; the message is the description."""
 
 
 class Npy:
@@ -51,7 +51,7 @@ class Npy:
         return source.peek(0, len(_MAGIC)) == _MAGIC
 
     def read(self, source: Source, limits: Limits) -> Reading:
-        """See `Container.read`. Strings and structured dtypes are data of no tensor: the Layout holds their bytes."""
+        """See `Container.read`. Strings and structured dtypes are no tensors: only the layout has their bytes."""
         text, start = _header_text(source)
         descr, fortran, shape = _header(text)
         try:
@@ -63,12 +63,12 @@ class Npy:
                 "save the array again with numpy.save",
                 offset=10, evidence=str(descr)[:200],
             )  # fmt: skip
-            return Layout(root="single")
+            return ContainerLayout(root="single")
         if objects:
             answer = yield Pickle("object array", start, source.size, main=True)
             if answer is not None and answer.end is not None and answer.end < source.size:
                 yield trailing_bytes(answer.end, source.size - answer.end, "the pickle")
-            return Layout()
+            return ContainerLayout()
         length = math.prod(shape) * itemsize
         if length > source.size - start:
             raise Malformed(
@@ -79,11 +79,11 @@ class Npy:
         order, dtype = _plain(descr)
         if dtype is not None:
             yield Tensor("", dtype, shape, "", fortran=fortran)
-        return Layout({"": Extent(start, length, length)}, big_endian=order == ">", root="single")
+        return ContainerLayout({"": Extent(start, length, length)}, big_endian=order == ">", root="single")
 
 
 def _header_text(source: Source) -> tuple[str, int]:
-    """The header's text, and where the data starts."""
+    """The text of the header, and the offset where the data starts."""
     if source.size < 12:
         raise Malformed("truncated: a .npy file has a header of more than 12 bytes", offset=0)
     version = tuple(source.read(0, 8)[6:])
@@ -104,7 +104,7 @@ def _header_text(source: Source) -> tuple[str, int]:
 
 
 def _header(text: str) -> tuple[object, bool, tuple[int, ...]]:
-    """descr, fortran_order and shape, with types and ranges checked."""
+    """descr, fortran_order and shape of the header, with types and ranges checked."""
     _bound_nesting(text)
     # Python 2 wrote its long integers as 3L; numpy drops the letter too.
     text = re.sub(r"(?<=[(, ]\d)(\d{0,18})L(?=[,) ])", r"\1", text)
@@ -119,14 +119,14 @@ def _header(text: str) -> tuple[object, bool, tuple[int, ...]]:
         raise Malformed("the .npy header holds no valid shape", offset=10)
     if type(header["fortran_order"]) is not bool:
         raise Malformed("fortran_order in the .npy header must be True or False", offset=10)
-    # A key twice: Python keeps the last, another reader may keep the first.
+    # SECURITY: a key may stand twice in a literal: Python keeps the last value, another reader may keep the first.
     if any(len(re.findall(rf"['\"]{key}['\"]\s*:", text)) != 1 for key in header):
         raise Malformed("the .npy header repeats a key", offset=10)
     return header["descr"], header["fortran_order"], shape
 
 
 def _bound_nesting(text: str) -> None:
-    """Raise Malformed for brackets that nest too deep for Python's parser, and for escapes, which only confuse."""
+    """Raise Malformed for brackets that nest too deep, and for escapes, which could hide that a key stands twice."""
     if "\\" in text or "\0" in text:
         raise Malformed("the .npy header holds escapes", offset=10)
     depth = 0
@@ -140,9 +140,9 @@ def _bound_nesting(text: str) -> None:
 
 
 def _measure(descr: object) -> tuple[int, bool]:
-    """Bytes of one element of `descr` and whether any part of it is a Python object. Raises UnknownDescr.
+    """Bytes of one element of `descr`, and whether any part of it is a Python object. Raises UnknownDescr.
 
-    Recursion is bounded by the nesting of the header.
+    It recurses no deeper than the brackets of the header nest, which `_bound_nesting` has checked.
     """
     if type(descr) is str:
         return _measure_leaf(descr)
@@ -164,7 +164,7 @@ def _measure(descr: object) -> tuple[int, bool]:
 
 
 def _is_field_name(name: object) -> bool:
-    """A field's name, or its title and name."""
+    """Whether `name` is the name of a field, or its title and name."""
     return type(name) is str or (type(name) is tuple and len(name) == 2 and all(type(part) is str for part in name))
 
 
@@ -185,7 +185,7 @@ def _measure_leaf(descr: str) -> tuple[int, bool]:
 
 
 def _plain(descr: object) -> tuple[str, str | None]:
-    """The byte order mark and torch's name of a plain numeric dtype, None for everything else."""
+    """The byte order mark of a plain numeric dtype, and torch's name for it; None for every other dtype."""
     if type(descr) is not str:
         return "", None
     order = descr[0] if descr[0] in "<>|=" else ""

@@ -1,4 +1,4 @@
-"""Findings that several container readers give. Rule ids and wording live here so that they cannot drift apart."""
+"""Findings that several container readers give: one place for their rule ids and their wording."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from safeload.findings import Finding, Severity, Verdict
 
 
 def trailing_bytes(offset: int, length: int, after: str, member: str = "") -> Finding:
-    """`length` bytes from `offset` on that belong to nothing: another reader may see another file in them."""
+    """The finding for `length` bytes from `offset` on that belong to nothing: another reader may see a file there."""
     return Finding(
         "trailing-bytes", Verdict.UNJUDGED, Severity.MEDIUM,
         f"{length} bytes after {after} belong to nothing that was read; another program may see another file in them",
@@ -16,7 +16,7 @@ def trailing_bytes(offset: int, length: int, after: str, member: str = "") -> Fi
 
 
 def nothing_to_scan(members: int) -> Finding:
-    """An archive of `members` of which none was judged: there is none, or all were proven to be no model."""
+    """The finding for an archive without a judged member: it is empty, or all `members` are proven to be no model."""
     return Finding(
         "zip-nothing-to-scan", Verdict.UNJUDGED, Severity.INFO,
         f"none of the {members} members is a model, a pickle or an archive: nothing was judged",

@@ -1,7 +1,7 @@
-"""The safetensors format: a length, a JSON header that describes every byte, the bytes.
+"""The safetensors format: a length, a JSON header that describes every byte, then the bytes.
 
-Accepts what the safetensors library accepts, less repeated keys, unknown fields and types that torch has no name for.
-Reads the header, never a tensor. Knows no pickle: there is none.
+Accepts what the safetensors library accepts, except repeated keys, unknown fields and types that torch has no name for.
+Reads the header, never a tensor. There is no pickle in this format.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from safeload.containers.interface import Layout, Reading, Tensor
+from safeload.containers.interface import ContainerLayout, Reading, Tensor
 from safeload.containers.sniff import HEAD, is_safetensors
 from safeload.document.document import Extent
 from safeload.document.dtypes import BITS
@@ -31,15 +31,15 @@ DTYPES = {
 
 _FIELDS = frozenset({"dtype", "shape", "data_offsets"})
 _TOO_LARGE = 1 << 63
-# As of every tensor that a pickle describes, see `vetted/torch_geometry.py`.
+# The bound for tensors that a pickle describes, too: see `vetted/torch/geometry.py`.
 _STRIDES = 1 << 62
 
-# One file with a wrong writer has the same fault in every tensor: a few tell it all.
+# A wrong writer makes the same fault in every tensor: a few findings say it all.
 _ENOUGH = 20
 
 
 class _Repeated(Exception):
-    """A JSON object holds one key twice."""
+    """A JSON object holds one key twice; the message is the key."""
 
 
 class Safetensors:
@@ -52,13 +52,13 @@ class Safetensors:
         return is_safetensors(source.peek(0, HEAD))
 
     def read(self, source: Source, limits: Limits) -> Reading:
-        """See `Container.read`. After a finding the Layout is empty: nothing of such a file is to be loaded."""
+        """See `Container.read`. After a finding the ContainerLayout is empty, so nothing of the file can be loaded."""
         raw, start = _raw_header(source, limits)
         try:
             header = _parsed(raw)
         except _Repeated as error:
             yield _finding("safetensors-duplicate-key", f"the header holds the key {str(error)[:200]!r} twice", "")
-            return Layout(root="dict")
+            return ContainerLayout(root="dict")
         metadata = header.pop("__metadata__", {})
         if len(header) > limits.tensors:
             raise LimitExceeded(f"the header describes {len(header)} tensors", limit="tensors", offset=8)
@@ -84,13 +84,13 @@ class Safetensors:
                 count = 1
                 yield hole
         if count:
-            return Layout(root="dict")
+            return ContainerLayout(root="dict")
         yield from tensors
-        return Layout(extents, metadata=metadata, root="dict")
+        return ContainerLayout(extents, metadata=metadata, root="dict")
 
 
 def _raw_header(source: Source, limits: Limits) -> tuple[bytes, int]:
-    """The header's bytes, and where the data starts."""
+    """The bytes of the header, and the offset where the data starts."""
     length = int.from_bytes(source.read(0, 8), "little")
     if length > limits.header_bytes:
         raise LimitExceeded(f"a safetensors header of {length} bytes", limit="header_bytes", offset=0)
@@ -108,14 +108,14 @@ def _parsed(raw: bytes) -> dict[str, object]:
     import json
 
     try:
-        # Never json.loads(bytes): it guesses UTF-16 and UTF-32, which the format does not know.
-        # -0 is a float to the library. The hook takes time for each number: it is only there where one may be.
+        # Not json.loads(bytes): that also accepts UTF-16 and UTF-32, which the format does not have. The library takes
+        # -0 for a float, and refuses it. The hook costs time for each number, so it is set only when "-0" occurs.
         whole = _no_negative_zero if b"-0" in raw else None
         header = json.loads(
             raw.decode("utf-8"), object_pairs_hook=_no_repeats, parse_constant=_no_constant, parse_int=whole
         )
         if b"\\u" in raw:
-            # Half of a surrogate pair is a str to Python and an error to every other reader.
+            # Python accepts half of a surrogate pair in an escape; every other reader refuses the file.
             json.dumps(header, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise Malformed(f"the safetensors header is no JSON: {str(error)[:200]}", offset=8) from error
@@ -125,7 +125,11 @@ def _parsed(raw: bytes) -> dict[str, object]:
 
 
 def _no_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """SECURITY: the library keeps the last of two equal keys without a word, other readers keep the first."""
+    """A hook for `json.loads` that raises _Repeated.
+
+    SECURITY: of two equal keys the library silently keeps the last, other readers the first: two readers would load
+    different tensors.
+    """
     result = dict(pairs)
     if len(result) < len(pairs):
         seen: set[str] = set()
@@ -144,7 +148,7 @@ def _no_negative_zero(text: str) -> int:
 
 
 def _entries(header: dict[str, object], start: int, room: int) -> Iterator[tuple[Tensor, Extent] | Finding]:
-    """One Tensor with its Extent, or what is wrong with it, for each entry of the header."""
+    """For each entry of the header its Tensor and Extent, or the finding that says what is wrong with it."""
     for name, entry in header.items():
         if type(entry) is not dict or entry.keys() != _FIELDS:
             yield _finding("safetensors-field", "an entry must have exactly dtype, shape and data_offsets", name)
@@ -167,7 +171,7 @@ def _entries(header: dict[str, object], start: int, room: int) -> Iterator[tuple
             continue
         kind = DTYPES[dtype]
         if dtype == "F4":
-            # Two to a byte: torch's type holds pairs, along the last dimension.
+            # A byte holds two values: torch's type is a pair of them, along the last dimension.
             if not shape or shape[-1] % 2:
                 yield _finding("safetensors-shape", "4-bit values must come in pairs along the last dimension", name)
                 continue
@@ -183,7 +187,7 @@ def _entries(header: dict[str, object], start: int, room: int) -> Iterator[tuple
 
 
 def _whole(numbers: list[Any]) -> bool:
-    """Whether all are whole numbers from 0 on that fit into 63 bits. To isinstance a bool is one too: true is none."""
+    """Whether all are exact ints (a bool is none) with 0 <= n < 2**63."""
     for number in numbers:  # noqa: SIM110 - asked twice of every tensor, and all() takes twice as long
         if type(number) is not int or not 0 <= number < _TOO_LARGE:
             return False
@@ -191,7 +195,10 @@ def _whole(numbers: list[Any]) -> bool:
 
 
 def _uncovered(extents: dict[str, Extent], start: int, size: int) -> Finding | None:
-    """The finding when the tensors do not cover the data from end to end, each byte once."""
+    """The finding for tensors that leave or share bytes; None when they cover the data, each byte once.
+
+    SECURITY: bytes that no tensor has could be a file to another program; shared bytes change two tensors at once.
+    """
     at = start
     for name, extent in sorted(extents.items(), key=lambda item: (item[1].offset, item[1].length)):
         if extent.offset != at:

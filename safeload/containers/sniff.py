@@ -1,8 +1,8 @@
-"""What kind of file the first bytes belong to. Content only: a file's name is never asked.
+"""Tells from the first bytes what kind of file this is. The name of the file is never asked.
 
-A recogniser may be wrong in one direction only. It may say "pickle" of a text (the machine then decides), it must not
-say "text" or "image" of bytes that CPython would run as a pickle: a folder scan skips those kinds. So each kind that
-may be skipped is given only after `may_be_pickle` said no. Reads no file, knows no meaning of an opcode.
+It may err in one direction only. It may say "pickle" of a text, because then the machine decides. It must never say
+"text" or "image" of bytes that CPython would run as a pickle, because a folder scan may skip those kinds. So it asks
+`may_be_pickle` before it names a kind that may be skipped. Reads no file, and knows no meaning of an opcode.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import codecs
 import re
 
 HEAD = 4096
-"""Number of first bytes that `kind_of` wants."""
+"""How many of the first bytes `kind_of` needs."""
 
-# Formats that their loaders choose by these bytes, and which a reader of ours or a diagnosis then takes. None of them
-# is ever skipped, so being wrong here means unjudged, never unseen.
+# Formats that their loaders recognise by these bytes. A reader of ours takes the file then, or `unrecognised` says what
+# it is. None of these kinds may be skipped: a mistake here makes a file unjudged, never unseen.
 _STRONG: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "zip"), (b"PK\x05\x06", "zip"), (b"PK\x07\x08", "zip"),
     (b"\x93NUMPY", "npy"),
@@ -28,11 +28,12 @@ _STRONG: tuple[tuple[bytes, str], ...] = (
     (b"Salted__", "encrypted"), (b"age-encryption.org/v1\n", "encrypted"), (b"-----BEGIN PGP MESSAGE", "encrypted"),
 )  # fmt: skip
 
-# SECURITY: whatever git-lfs puts the file in the place of: any of its addresses, and white space before them.
+# SECURITY: every text that git-lfs takes for a pointer and replaces by a file: each address it knows, and white space
+# before it.
 _POINTER = re.compile(r"\s*version https?://(git-lfs\.github\.com|hawser\.github\.com|git-media\.io)/")
 _POINTER_HEAD = 1024
 
-# Kinds that a folder scan may skip.
+# Kinds that a folder scan may skip: (offset, bytes, kind).
 _HARMLESS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "image"), (0, b"\xff\xd8\xff", "image"), (0, b"GIF87a", "image"), (0, b"GIF89a", "image"),
     (0, b"II*\x00", "image"), (0, b"MM\x00*", "image"), (0, b"8BPS\x00\x01", "image"),
@@ -45,8 +46,8 @@ _HARMLESS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"%PDF-", "pdf"),
 )  # fmt: skip
 
-# How many operand bytes follow each opcode: n bytes, a length prefix of -n bytes, or "1"/"2" lines. From CPython's
-# Modules/_pickle.c; only where operands end, nothing of what they mean.
+# Where the operands of each opcode end: after n bytes (_FIXED), after a length prefix of n bytes and that many bytes
+# (_PREFIXED), or after n lines (_LINES). From CPython's Modules/_pickle.c. What an operand means is not known here.
 _FIXED = dict.fromkeys(b"(.012N)l]}tdaesuobRQ\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x94\x97\x98", 0)
 _FIXED |= {0x80: 1, 0x82: 1, 0x83: 2, 0x84: 4, 0x95: 8, **dict.fromkeys(b"Khq", 1), 0x4D: 2, 0x47: 8}
 _FIXED |= dict.fromkeys(b"Jjr", 4)
@@ -72,7 +73,7 @@ def kind_of(head: bytes, size: int | None = None) -> str:
     for magic, kind in _STRONG:
         if head.startswith(magic):
             return kind
-    # SECURITY: a frame that readers of zstd and of lz4 pass over may hold anything, and stand before any other frame.
+    # SECURITY: a skippable frame. Readers of zstd and of lz4 pass over its content, and read the frame behind it.
     if head[1:4] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50:
         return "zstd"
     if b"version http" in head[:_POINTER_HEAD] and _POINTER.match(head[:_POINTER_HEAD].decode("utf-8", "ignore")):
@@ -87,11 +88,11 @@ def kind_of(head: bytes, size: int | None = None) -> str:
         return "zlib"
     if head[4:8] == b"TFL3":
         return "tflite"
-    # A protobuf: ir_version (field 1), then the producer's name, a domain or the graph.
+    # ONNX is a protobuf: ir_version (field 1), then the name of the producer, a domain or the graph.
     if head[0] == 8 and head[1:2] < b"\x20" and head[2:3] in (b"\x12", b"\x1a", b"\x3a"):
         return "onnx"
-    # SECURITY: the kinds below may be skipped by a folder scan. This check stands before them: "GIF89a" is also a valid
-    # pickle opcode with its operand, and a payload can follow it.
+    # SECURITY: this check stands before the kinds below, which a folder scan may skip. "GIF89a" is also an opcode of a
+    # pickle with its operand, and a payload can follow it.
     if (head[0] == 0x80 and head[1:2] < b"\x10") or may_be_pickle(head, size):
         return "pickle"
     for at, magic, kind in _HARMLESS:
@@ -103,23 +104,24 @@ def kind_of(head: bytes, size: int | None = None) -> str:
 def may_be_pickle(head: bytes, size: int | None = None) -> bool:
     """Whether CPython could run `head` as a pickle up to STOP or a first effect. Errs towards True.
 
-    False is certain: before anything could be imported or called, there stands a byte that is no opcode, an operand
-    beyond the end, a number or string that does not parse, or an opcode that needs what nothing before it made.
+    False is certain. It means that CPython stops before it could import or call anything: at a byte that is no opcode,
+    at an operand beyond the end, at a number or string that does not parse, or at an opcode that needs a value, a mark
+    or a memo entry which nothing before it has made.
     """
     return _first_event(head, size) != "error"
 
 
 def may_import(data: bytes) -> bool:
-    """Whether CPython could run `data`, all of a pickle, up to a first import. Errs towards True.
+    """Whether CPython could run `data`, which is the whole pickle, up to a first import. Errs towards True.
 
-    A call or state before it breaks the reading, for nothing could be called or given state; so does an extension code,
-    which stands for nothing unless the process has registered it.
+    A call or a state before the first import raises in CPython: there is nothing yet that could be called. So does an
+    extension code, unless the process has registered one.
     """
     return _first_event(data[:HEAD], len(data)) in ("import", "unknown")
 
 
 def _first_event(head: bytes, size: int | None) -> str:
-    """What comes first when `head` is run: "error", "stop", "import", "effect", "unknown" when it ends before any."""
+    """What CPython comes to first in `head`: "error", "stop", "import", "effect"; "unknown" when `head` ends before."""
     if size is None and len(head) < HEAD:
         size = len(head)
     at = 0
@@ -128,7 +130,7 @@ def _first_event(head: bytes, size: int | None) -> str:
         op = head[at]
         if (op in _NEEDS_MARK and not marked) or (op in _NEEDS_MEMO and not memoed):
             return "error"
-        # A mark counts as a value: POP takes one away, and what looks at the stack under it is for the machine to say.
+        # A mark counts as a value here, because POP takes one away. The machine knows better what lies under it.
         if op in _NEEDS_VALUE and not (pushed or marked):
             return "error"
         end = _operand_end(head, at, op, size)
@@ -146,7 +148,7 @@ def _first_event(head: bytes, size: int | None) -> str:
 
 
 def _operand_end(head: bytes, at: int, op: int, size: int | None) -> int | None:
-    """Offset behind the operands of the opcode at `at`; None when `head` cannot tell, -1 when no pickle has this."""
+    """Offset behind the operands of the opcode at `at`. None when `head` is too short, -1 when CPython refuses them."""
     end: int | None = at + 1
     if op in _FIXED:
         end = at + 1 + _FIXED[op]
@@ -183,10 +185,10 @@ def _lines_end(head: bytes, at: int, op: int) -> int | None:
         return -1
     if op == 0x53 and not line.lstrip(b" \t").startswith((b"'", b'"')) and (complete or line.strip()):
         return -1
-    # A module's name with a NUL, or that is no UTF-8, is refused before it is looked for.
+    # CPython refuses a module name with a NUL, or one that is no UTF-8, before it imports anything.
     if op in b"ci" and complete and (b"\0" in line or not _is_utf8(line)):
         return -1
-    # Without its newline a line may go on behind the head; at the end of the file versions of CPython differ.
+    # A line without its newline may go on behind the head. At the end of a file, CPython versions differ about it.
     return end if complete else None
 
 
@@ -205,14 +207,14 @@ def is_tar_header(block: bytes) -> bool:
     """
     if len(block) < 512:
         return False
-    told = _tar_number(block[148:156])
+    stated = _tar_number(block[148:156])
     rest = block[:148] + b" " * 8 + block[156:]
     unsigned = sum(rest)
-    return told in (unsigned, unsigned - 256 * sum(byte > 127 for byte in rest))
+    return stated in (unsigned, unsigned - 256 * sum(byte > 127 for byte in rest))
 
 
 def _tar_number(field: bytes) -> int | None:
-    """A number as lenient as `tarfile.nti` reads it: octal text up to a NUL, or base 256 after 0x80 or 0xff."""
+    """A number, read as leniently as `tarfile.nti` does: octal text up to a NUL, or base 256 after 0x80 or 0xff."""
     if field[0] in (0x80, 0xFF):
         return int.from_bytes(field[1:], "big") - (256 ** (len(field) - 1) if field[0] == 0xFF else 0)
     try:
@@ -228,7 +230,7 @@ def is_safetensors(head: bytes) -> bool:
 
 
 def _text_kind(head: bytes) -> str:
-    """html, json, python or text when `head` decodes as one; otherwise unknown."""
+    """The kind of a text: "html", "json", "python" or "text"; "unknown" when `head` does not decode."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             head = head[: len(head) & ~1].decode("utf-16").encode("utf-8", "ignore")
@@ -253,7 +255,7 @@ def _text_kind(head: bytes) -> str:
 
 
 def _looks_like_json(text: str) -> bool:
-    """Whether `text` is JSON, or its beginning. Never decides anything but the word used in a report."""
+    """Whether `text` is JSON, or its beginning. Decides nothing but the word in a report."""
     if len(text) < HEAD // 4:
         import json
 

@@ -1,4 +1,4 @@
-"""The bytes of one storage, inflated when they are compressed. The one reader of storage contents below the loader."""
+"""Reads the bytes of one storage, and inflates compressed ones. Nothing else below the loader reads storages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _WHAT = "a compressed storage"
 
 
 def storage_bytes(source: Source, extent: Extent, most: int) -> bytes:
-    """Exactly `extent.size` bytes; raises LimitExceeded past `most`, Malformed when the file does not give them."""
+    """The `extent.size` bytes of a storage.
+
+    Raises LimitExceeded for a storage of more than `most` bytes, Malformed when the file does not give them all.
+    """
     if extent.size > most:
         raise LimitExceeded(f"a storage of {extent.size} bytes has to be read", limit="validated_bytes")
     if extent.stored and extent.length != extent.size:
@@ -24,9 +27,9 @@ def storage_bytes(source: Source, extent: Extent, most: int) -> bytes:
 
 
 def inflated(source: Source, extent: Extent) -> Iterator[bytes]:
-    """The bytes of a compressed storage in small pieces, `extent.size` together; nothing is kept as judged.
+    """The `extent.size` bytes of a compressed storage in small pieces. They do not count as judged.
 
-    Raises Malformed when the stream gives anything else.
+    Raises Malformed when the stream gives more, less, or does not inflate.
     """
 
     def take(offset: int, length: int) -> bytes:

@@ -1,8 +1,9 @@
 """torch's file format before the zip (1.5 and earlier, and `_use_new_zipfile_serialization=False` today).
 
-Five pickles in a row, every one of which a load runs: magic number, protocol version, system info, the object, and the
-list of storage keys. Then, for each key in that order, its number of elements (int64, little-endian whatever the system
-info says) and its bytes. Mirrors torch/serialization.py `_legacy_load`. Reads the counts, never the bytes of a storage.
+The file begins with five pickles, and a load runs every one of them: magic number, protocol version, system info, the
+object, and the list of storage keys. Then follow the storages in the order of that list, each as its number of elements
+(int64, little-endian whatever the system info says) and its bytes. Mirrors torch/serialization.py `_legacy_load`. Reads
+the counts, never the bytes of a storage.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from safeload.containers.interface import Answer, Following, Layout, Naming, Pickle, Reading
+from safeload.containers.interface import Answer, ContainerLayout, Following, Naming, Pickle, Reading
 from safeload.containers.remarks import trailing_bytes
 from safeload.containers.sniff import HEAD
 from safeload.document.document import Extent, StorageSpec
@@ -23,7 +24,7 @@ from safeload.source import Source
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 
-_HEAD = re.compile(
+BEGINNING = re.compile(
     rb"(?:\x80[\x00-\x05])?(?:\x95.{8})?(?:\x8a\x0a"
     + re.escape(MAGIC.to_bytes(10, "little"))
     + rb"|L"
@@ -31,15 +32,11 @@ _HEAD = re.compile(
     + rb"L?\n)",
     re.DOTALL,
 )
-"""PROTO, FRAME and the number, binary or as text: what the picklers of Python 2 and 3 write."""
+"""The first pickle of a file, the magic number, in every form that the picklers of Python 2 and 3 write.
 
-
-def starts_with_magic(head: bytes) -> bool:
-    """Whether the first pickle of `head` is the magic number, in any form that a pickler writes.
-
-    Another spelling of the same number is left to the bare pickle reader, to which everything behind it is unjudged.
-    """
-    return _HEAD.match(head) is not None
+PROTO, FRAME and the number, binary or as text. A file that spells the number in another way goes to `bare_pickle`,
+which hands it back to `TorchLegacy.after_magic`.
+"""
 
 
 class TorchLegacy:
@@ -49,23 +46,23 @@ class TorchLegacy:
 
     def recognise(self, source: Source) -> bool:
         """See `Container.recognise`."""
-        return starts_with_magic(source.peek(0, HEAD))
+        return BEGINNING.match(source.peek(0, HEAD)) is not None
 
     def read(self, source: Source, limits: Limits) -> Reading:
-        """See `Container.read`. Stops early, with an empty Layout, at a stream that was not understood."""
+        """See `Container.read`. Returns an empty ContainerLayout when the scanner does not understand a stream."""
         answer = yield _stream("magic number", 0, source.size)
         if answer is None or answer.end is None:
-            return Layout()
+            return ContainerLayout()
         if type(answer.value) is not int or answer.value != MAGIC:
             raise Malformed(f"torch file with another magic number than {MAGIC:#x}", offset=0)
         return (yield from self.after_magic(source, limits, answer.end))
 
     def after_magic(self, source: Source, limits: Limits, at: int) -> Reading:
-        """The rest of a file whose first pickle ended at `at` and left the magic number, however it was spelt."""
+        """Read on behind the first pickle, which ended at `at` and left the magic number in some spelling."""
         for role, wanted in (("protocol version", PROTOCOL), ("system info", None)):
             answer = yield _stream(role, at, source.size)
             if answer is None or answer.end is None:
-                return Layout()
+                return ContainerLayout()
             if wanted is not None and (type(answer.value) is not int or answer.value != wanted):
                 raise Malformed(f"torch file with another {role} than {wanted:#x}", offset=at)
             at = answer.end
@@ -73,20 +70,20 @@ class TorchLegacy:
             "object", at, source.size, main=True, naming=Naming.STORAGES, encoding="utf-8", follows=Following.LOADER
         )
         if answer is None or answer.end is None:
-            return Layout()
+            return ContainerLayout()
         named, at = answer.storages, answer.end
         answer = yield _stream("storage keys", at, source.size)
         if answer is None or answer.end is None:
-            return Layout()
+            return ContainerLayout()
         keys, finding = _checked_keys(answer, named, at, limits)
         if finding is not None:
             yield finding
         if keys is None:
-            return Layout()
+            return ContainerLayout()
         storages, at = _extents(source, answer.end, keys, named)
         if at < source.size:
             yield trailing_bytes(at, source.size - at, "the last storage")
-        return Layout(storages)
+        return ContainerLayout(storages)
 
 
 def _stream(role: str, start: int, end: int) -> Pickle:
@@ -97,7 +94,7 @@ def _stream(role: str, start: int, end: int) -> Pickle:
 def _checked_keys(
     answer: Answer, named: Mapping[str, StorageSpec], at: int, limits: Limits
 ) -> tuple[list[str] | None, Finding | None]:
-    """The storage keys if they are a list of exactly what the object named, else None; and what is to say of them."""
+    """The list of storage keys, when it holds exactly the keys that the object names; else None, and a finding."""
     keys = answer.value
     if type(keys) is not list or not all(type(key) is str for key in keys):
         raise Malformed("the fifth pickle of a torch file must be its list of storage keys", offset=at)
@@ -106,8 +103,8 @@ def _checked_keys(
     unique = set(keys)
     missing = sorted(named.keys() - unique)
     if missing:
-        # SECURITY: torch accepts this. The tensors then show uninitialised memory of the loading process, and may be
-        # resized to any length.
+        # SECURITY: torch accepts this, and never fills these storages. The tensors then show uninitialised memory of
+        # the loading process, and the storages may be resized to any length.
         return None, Finding(
             "storage-keys", Verdict.DANGEROUS, Severity.HIGH,
             f"{len(missing)} storages are named by the object and absent from the list of stored ones: torch fills"
@@ -135,7 +132,7 @@ def _extents(
             raise Malformed(f"truncated: the file ends before the length of storage {key!r}", offset=at)
         count = int.from_bytes(source.read(at, 8), "little", signed=True)
         storage = named[key]
-        # An untyped storage counts bytes.
+        # The count of an untyped storage is in bytes, any other in elements.
         size = count * (1 if storage.dtype is None else itemsize(storage.dtype))
         if size != storage.nbytes:
             raise Malformed(f"storage {key!r} has {size} bytes where the object says {storage.nbytes}", offset=at)

@@ -1,11 +1,11 @@
-"""The last reader: says what a file is when it is nothing that can be judged, and what to do about it.
+"""The last reader takes every file that no other reader takes. It says what the file seems to be, and what to do.
 
-Gives one finding and never a clean verdict: what was not read is unjudged.
+It gives one finding, so the verdict is never clean: nothing of the file was read.
 """
 
 from __future__ import annotations
 
-from safeload.containers.interface import Layout, Reading
+from safeload.containers.interface import ContainerLayout, Reading
 from safeload.containers.sniff import HEAD, kind_of
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits
@@ -53,7 +53,7 @@ _DIAGNOSES: dict[str, tuple[str, str, str]] = {
 }  # fmt: skip
 
 WITHOUT_PICKLES = tuple(_DIAGNOSES[kind][1] for kind in ("gguf", "onnx", "tflite", "parquet", "sqlite", "elf", "pe"))
-"""What is said of formats that are known to hold no pickle, where no reader of ours takes the file either."""
+"""The messages about formats that hold no pickle and have no reader here."""
 
 
 class Unrecognised:
@@ -62,7 +62,7 @@ class Unrecognised:
     name = "unknown"
 
     def recognise(self, source: Source) -> bool:
-        """See `Container.recognise`. True of everything: it stands last."""
+        """See `Container.recognise`. True of every file: this reader is asked last."""
         return True
 
     def read(self, source: Source, limits: Limits) -> Reading:
@@ -73,7 +73,7 @@ class Unrecognised:
             rule, message = "lfs-pointer", "a Git LFS pointer: a few lines of text in place of the file"
             import shlex
 
-            # The path comes from whoever named the file: quoted, or pasting the line runs it.
+            # SECURITY: quoted, because the name of the file is not ours and people paste this line into a shell.
             remedy = f"fetch the file: git lfs pull --include {shlex.quote(source.name)}"
         elif kind in _DIAGNOSES:
             rule, message, remedy = _DIAGNOSES[kind]
@@ -86,4 +86,4 @@ class Unrecognised:
         yield Finding(
             rule, Verdict.UNJUDGED, Severity.LOW, message, remedy, offset=0, evidence=head[:16].hex(" ") if head else ""
         )
-        return Layout(metadata={"kind": kind})
+        return ContainerLayout(metadata={"kind": kind})

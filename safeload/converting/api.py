@@ -38,23 +38,37 @@ def convert(
     jobs: int = 1,
     **options: Any,
 ) -> Conversion | FolderConversion:
-    """Convert the checkpoint `src` into the safetensors file `dst`, and verify it, without running anything in it.
+    """Convert the checkpoint `src` into safetensors, and verify the result, without running anything in it. No torch.
 
-    src      a path, the bytes themselves or a binary file object; or the path of a folder (or index) of a sharded
-             checkpoint; or with `recursive` a folder of checkpoints. The index of safetensors shards is one checkpoint:
-             the output is one file, or split anew
-    dst      path of the output; refused when it exists (unless `force`) or is the source. None: beside the source,
-             under its name with the suffix .safetensors. For a folder, a folder
-    options  the fields of `Options`
-    max_shard_size  bytes, or as "5GB": split the output, when it is larger, into shards and an index
-    jobs     files of a folder that are converted at a time
+    Whatever is raised, no new file is left behind, and an old one is as it was.
 
-    Gives a Conversion, and a FolderConversion for shards of a folder and with `recursive`, where the errors of single
-    files are in its outcomes. Otherwise raises UnsafeCheckpoint (with `.report`) when the verdict does not allow it,
-    NotConvertible for what the format cannot hold (name collisions, keys that are no text, a header over 100 MB),
-    OutputError (OutputExists) when the output cannot be written, InputError when the source cannot be read or changed
-    meanwhile, NotEqual when verification found a difference, MissingExtra without numpy and safetensors, UsageError for
-    options without a meaning. Whatever is raised, no new file is left behind and an old one is as it was.
+    Args:
+        src: A path, the bytes themselves, or a binary file object; or the path of a folder (or index) of a sharded
+            checkpoint; or with `recursive` a folder of checkpoints. The index of safetensors shards is one checkpoint:
+            the output is one file, or split anew.
+        dst: The path of the output. It is refused when it exists (unless `force`) or is the source. None: beside the
+            source, under its name with the suffix .safetensors. For a folder, a folder.
+        max_shard_size: Bytes, or a text as "5GB": an output that is larger is split into shards and an index.
+        recursive: `src` is a folder of checkpoints: convert each.
+        jobs: How many files of a folder are converted at a time.
+        options: The fields of `safeload.converting.interface.Options`, as `force`, `dtype`, `keys`, `policy`, `limits`.
+
+    Returns:
+        A `Conversion`. For the shards of a folder and with `recursive` a `FolderConversion`, whose outcomes hold the
+        errors of single files.
+
+    Raises:
+        UnsafeCheckpoint: The verdict does not allow it (with `.report`).
+        NotConvertible: The format cannot hold it: name collisions, keys that are no text, a header over 100 MB.
+        OutputError: The output cannot be written (an OSError); OutputExists when it is there already.
+        InputError: The source cannot be read, or changed meanwhile (an OSError).
+        NotEqual: Verification found a difference.
+        MissingExtra: numpy or safetensors is not installed.
+        UsageError: An option has no meaning.
+
+    Example:
+        >>> safeload.convert("model.pt", "model.safetensors").output
+        'model.safetensors'
     """
     return _convert(src, dst, Options(**options), max_shard_size, recursive, jobs)
 
@@ -124,11 +138,24 @@ def _single(folder: str) -> str | None:
 def verify(src: Any, dst: str | os.PathLike[str], **options: Any) -> Verification:
     """Compare the safetensors file `dst` with the checkpoint `src` it was made from, from the two files alone.
 
-    The source is judged and planned again by what `dst` records of its conversion; then every name, type, shape,
-    metadata entry and byte is compared. `dst` may be the index of shards, `src` then the file or index they were made
-    from. `options`: `policy`, `limits`, `progress`, and for a single file `digests=True` for sha256s.
+    The source is judged and planned again by what `dst` records of its conversion. Then every name, type, shape,
+    metadata entry and byte is compared.
 
-    Raises as `convert` does: NotEqual for any difference.
+    Args:
+        src: The source, as for `convert`.
+        dst: The path of the output, or of the index of its shards; `src` is then the file or index they were made from.
+        options: `policy`, `limits`, `progress`, and for a single file `digests=True` for the sha256 of each tensor.
+
+    Returns:
+        A `Verification`: what was compared.
+
+    Raises:
+        NotEqual: Anything differs. What else is raised is as for `convert`.
+
+    Example:
+        >>> done = safeload.convert("model.pt", "model.safetensors")
+        >>> safeload.verify("model.pt", "model.safetensors").tensors
+        1
     """
     return _verify(src, dst, options)
 

@@ -15,6 +15,7 @@ from safeload.converting.write.staging import judged_output
 from safeload.document.document import Document
 from safeload.errors import InputError, MissingExtra, NotEqual, UsageError
 from safeload.inputs import FileSource
+from safeload.install import install_line
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.tree.interface import DIGEST_KEY, KEY
@@ -35,7 +36,7 @@ def compare(
     try:
         from safeload.converting.verify.verify import compare as compare_bytes
     except ImportError as error:
-        raise MissingExtra("verification needs numpy and safetensors: pip install 'safeload[convert]'") from error
+        raise MissingExtra(f"verification needs numpy and safetensors: {install_line('convert')}") from error
     limits = limits or Limits()
     output = FileSource(dst)
     try:

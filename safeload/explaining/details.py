@@ -20,7 +20,7 @@ from safeload.policy import Policy
 from safeload.report import Report
 from safeload.reports.details import Detail
 from safeload.scanning.scanner import scan_source
-from safeload.scanning.streams import Heard
+from safeload.scanning.streams import JudgedStream
 
 FILES = 200
 """Files that get details: the worst ones. Each is judged a second time."""
@@ -44,10 +44,10 @@ def details(reports: Sequence[Report], *, policy: Policy, limits: Limits) -> dic
 
 def detail(report: Report, *, policy: Policy, limits: Limits) -> Detail:
     """What is shown beside one report."""
-    heard: dict[int, Heard] = {}
+    streams: dict[int, JudgedStream] = {}
 
-    def hear(stream: Heard) -> None:
-        heard.setdefault(stream.stream, stream)
+    def remember(stream: JudgedStream) -> None:
+        streams.setdefault(stream.stream, stream)
 
     pause()
     try:
@@ -56,10 +56,10 @@ def detail(report: Report, *, policy: Policy, limits: Limits) -> Detail:
         except InputError:
             return Detail(note="The file could not be read again, so neither its opcodes nor its bytes are shown.")
         try:
-            scan = scan_source(source, policy=policy, limits=limits, witness=hear)
+            scan = scan_source(source, policy=policy, limits=limits, witness=remember)
             if scan.report.judged_sha256 != report.judged_sha256:
                 return Detail(note=_CHANGED)
-            lines, note = opcodes_around(report, heard, limits)
+            lines, note = opcodes_around(report, streams, limits)
             whole = None if scan.document is None else map_bytes(scan.document, source.size, limits)
             return Detail(lines, whole, note)
         except (InputError, MemoryError):

@@ -11,7 +11,7 @@ from safeload.explaining.listing import Line, listing
 from safeload.limits import Limits
 from safeload.report import Report
 from safeload.reports.details import OpcodeLine, Place
-from safeload.scanning.streams import Bytes, Heard, bytes_of
+from safeload.scanning.streams import Bytes, JudgedStream, bytes_of
 
 FINDINGS = 50
 """Findings of one file that get their opcodes, in the order of the report."""
@@ -24,7 +24,7 @@ BEFORE, BEHIND = 8, 4
 
 
 def opcodes_around(
-    report: Report, heard: dict[int, Heard], limits: Limits
+    report: Report, streams: dict[int, JudgedStream], limits: Limits
 ) -> tuple[dict[Place, tuple[OpcodeLine, ...]], str]:
     """The opcodes around each finding that has a place in a pickle, and what to say of those that are missing."""
     wanted: dict[int, set[int]] = {}
@@ -34,7 +34,7 @@ def opcodes_around(
     found: dict[Place, tuple[OpcodeLine, ...]] = {}
     left = OPCODES
     for index, offsets in wanted.items():
-        stream = heard.get(index)
+        stream = streams.get(index)
         if stream is None or stream.part is None or left <= 0:
             continue
         shown, walked = around(stream, stream.part, sorted(offsets), limits._replace(opcodes=min(left, limits.opcodes)))
@@ -44,7 +44,7 @@ def opcodes_around(
 
 
 def around(
-    stream: Heard, part: Pickle, offsets: list[int], limits: Limits
+    stream: JudgedStream, part: Pickle, offsets: list[int], limits: Limits
 ) -> tuple[dict[int, tuple[OpcodeLine, ...]], int]:
     """Offset of a finding -> the opcodes around it; and how many were walked. The first walk finds their places."""
     try:

@@ -14,7 +14,7 @@ from safeload.explaining import wording
 from safeload.findings import Finding, Verdict, worst
 from safeload.machine import Call, Effect, Global, Mutation, Persistent
 from safeload.policy import Policy
-from safeload.scanning.streams import Heard
+from safeload.scanning.streams import JudgedStream
 
 LEAD = 4
 """One in so many steps that are told is from the beginning, whatever it is; the dangerous ones come next."""
@@ -77,9 +77,11 @@ class Steps(NamedTuple):
 class Narrator:
     """Makes steps of a stream."""
 
-    def __init__(self, policy: Policy, heard: Heard, findings: Mapping[int, list[Finding]], *, grouped: bool) -> None:
+    def __init__(
+        self, policy: Policy, stream: JudgedStream, findings: Mapping[int, list[Finding]], *, grouped: bool
+    ) -> None:
         self.policy = policy
-        self.heard = heard
+        self.stream = stream
         self.findings = findings
         self.grouped = grouped
         self._standings: dict[int, str] = {}
@@ -97,14 +99,14 @@ class Narrator:
         for group in groups:
             counts[group.standing] = counts.get(group.standing, 0) + len(group.effects)
             if group.standing not in {"vetted", "data"}:
-                marks.update((effect.offset - self.heard.base, group.standing) for effect in group.effects)
+                marks.update((effect.offset - self.stream.base, group.standing) for effect in group.effects)
         shown = tuple(self._step(at, groups[at], groups[at - 1] if at - 1 in kept else None) for at in sorted(kept))
         return Steps(shown, len(groups), counts, marks)
 
     def _groups(self) -> list[_Group]:
         groups: list[_Group] = []
         opened: dict[tuple[str, str, str], _Group] = {}
-        for effect in self.heard.program.effects:
+        for effect in self.stream.program.effects:
             finding = self._finding(effect)
             standing = self._standing(effect, finding)
             alike = wording.alike(effect)
@@ -130,7 +132,7 @@ class Narrator:
         """The finding at this effect that says most."""
         if not self.findings:
             return None
-        given = self.findings.get(effect.offset - self.heard.base)
+        given = self.findings.get(effect.offset - self.stream.base)
         if given is None or not given:
             return None
         if len(given) == 1:
@@ -162,7 +164,7 @@ class Narrator:
         return found
 
     def _step(self, at: int, group: _Group, before: _Group | None) -> Step:
-        base, finding, effects = self.heard.base, group.finding, group.effects
+        base, finding, effects = self.stream.base, group.finding, group.effects
         if len(effects) > 1:
             words = _many(effects)
         else:

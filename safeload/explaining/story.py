@@ -21,7 +21,7 @@ from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report
 from safeload.scanning.scanner import scan_source
-from safeload.scanning.streams import Heard, bytes_of
+from safeload.scanning.streams import JudgedStream, bytes_of
 from safeload.source import Source
 
 FINDINGS = 200_000
@@ -67,7 +67,7 @@ class Told(NamedTuple):
     leaves: str
     steps: Steps
     inside: tuple[tuple[int, Story], ...]
-    heard: Heard
+    stream: JudgedStream
 
 
 class Story(NamedTuple):
@@ -109,71 +109,71 @@ class _Teller:
 
     def file(self, source: Source, only: int | None, *, explicit: bool) -> Story:
         """One file, or the content of one literal."""
-        heard: list[Heard] = []
-        scan = scan_source(source, policy=self.policy, limits=self.limits, witness=heard.append, explicit=explicit)
-        heard.sort(key=lambda stream: stream.stream)
+        streams: list[JudgedStream] = []
+        scan = scan_source(source, policy=self.policy, limits=self.limits, witness=streams.append, explicit=explicit)
+        streams.sort(key=lambda stream: stream.stream)
         found: dict[int, dict[int, list[Finding]]] = {}
         for finding in scan.report.findings:
             if finding.stream is not None and finding.offset is not None:
                 found.setdefault(finding.stream, {}).setdefault(finding.offset, []).append(finding)
-        chosen = [stream for stream in heard if only is None or stream.stream == only - 1]
+        chosen = [stream for stream in streams if only is None or stream.stream == only - 1]
         most = len(chosen) if self.bounds.streams is None else self.bounds.streams
         told = tuple(self._stream(stream, found.get(stream.stream, {})) for stream in _first(chosen, found, most))
-        remarks = tuple(_remarks(scan.report.findings, heard))
-        numbers = tuple(stream.stream + 1 for stream in heard)
-        return Story(scan.report, told, len(chosen) - len(told), remarks, numbers, _tensors(scan.document, heard))
+        remarks = tuple(_remarks(scan.report.findings, streams))
+        numbers = tuple(stream.stream + 1 for stream in streams)
+        return Story(scan.report, told, len(chosen) - len(told), remarks, numbers, _tensors(scan.document, streams))
 
-    def _stream(self, heard: Heard, findings: dict[int, list[Finding]]) -> Told:
-        program = heard.program
-        narrator = Narrator(self.policy, heard, findings, grouped=self.bounds.grouped)
+    def _stream(self, stream: JudgedStream, findings: dict[int, list[Finding]]) -> Told:
+        program = stream.program
+        narrator = Narrator(self.policy, stream, findings, grouped=self.bounds.grouped)
         stopped, at = "", None
         if not program.whole:
             broken = [f for given in findings.values() for f in given if f.rule in _BROKEN]
             stopped = broken[0].message if broken else "the machine did not get to its end"
-            at = broken[0].offset if broken else program.end - heard.base
-        part = heard.part
+            at = broken[0].offset if broken else program.end - stream.base
+        part = stream.part
         return Told(
-            heard.stream + 1, heard.member, "tree" if part is None else part.role, program.protocol, program.opcodes,
+            stream.stream + 1, stream.member, "tree" if part is None else part.role, program.protocol, program.opcodes,
             stopped, at, describe(program.value, 2) if program.whole else "", narrator.steps(self.bounds.steps),
-            tuple(self._inside(heard)), heard,
+            tuple(self._inside(stream)), stream,
         )  # fmt: skip
 
-    def _inside(self, heard: Heard) -> Iterator[tuple[int, Story]]:
+    def _inside(self, stream: JudgedStream) -> Iterator[tuple[int, Story]]:
         if self.depth >= self.limits.nesting:
             return
-        for offset, data in heard.program.blobs:
+        for offset, data in stream.program.blobs:
             if self.left <= 0:
                 return
             self.left -= 1
             self.depth += 1
             try:
-                story = self.file(MemorySource(data, f"{heard.source.name}!bytes"), None, explicit=False)
+                story = self.file(MemorySource(data, f"{stream.source.name}!bytes"), None, explicit=False)
             finally:
                 self.depth -= 1
             if any(told.steps.total or told.inside for told in story.streams):
-                yield offset - heard.base, story
+                yield offset - stream.base, story
 
 
-def _first(heard: list[Heard], found: dict[int, dict[int, list[Finding]]], most: int) -> list[Heard]:
+def _first(streams: list[JudgedStream], found: dict[int, dict[int, list[Finding]]], most: int) -> list[JudgedStream]:
     """At most `most` streams in their order: those with findings first, then those that do something."""
-    if len(heard) <= most:
-        return heard
+    if len(streams) <= most:
+        return streams
 
     def rank(at: int) -> tuple[int, bool, int]:
-        stream = heard[at]
+        stream = streams[at]
         verdicts = {finding.verdict for given in found.get(stream.stream, {}).values() for finding in given}
         worse = 0 if Verdict.DANGEROUS in verdicts else 1 if verdicts - {Verdict.CLEAN} else 2
         return (worse, not stream.program.effects, at)
 
-    return [heard[at] for at in sorted(sorted(range(len(heard)), key=rank)[:most])]
+    return [streams[at] for at in sorted(sorted(range(len(streams)), key=rank)[:most])]
 
 
-def _remarks(findings: tuple[Finding, ...], heard: list[Heard]) -> Iterator[Finding]:
+def _remarks(findings: tuple[Finding, ...], streams: list[JudgedStream]) -> Iterator[Finding]:
     """The findings that stand at no effect of any stream."""
     wanted = {f.stream for f in findings if f.stream is not None}
     places = {
         (stream.stream, effect.offset - stream.base)
-        for stream in heard
+        for stream in streams
         if stream.stream in wanted
         for effect in stream.program.effects
     }
@@ -184,37 +184,37 @@ def _remarks(findings: tuple[Finding, ...], heard: list[Heard]) -> Iterator[Find
             yield finding
 
 
-def _tensors(document: Document | None, heard: list[Heard]) -> int:
+def _tensors(document: Document | None, streams: list[JudgedStream]) -> int:
     """How many tensors and arrays a file holds: built by its pickles, or declared by the container."""
-    values = (effect.value for stream in heard for effect in stream.program.effects if isinstance(effect, Cell))
-    built = sum(isinstance(value, _TENSORS) for value in values) + sum(stream.program.declared for stream in heard)
-    if built or document is None or heard:
+    values = (effect.value for stream in streams for effect in stream.program.effects if isinstance(effect, Cell))
+    built = sum(isinstance(value, _TENSORS) for value in values) + sum(stream.program.declared for stream in streams)
+    if built or document is None or streams:
         return built
     return len(document.root) if isinstance(document.root, dict) else int(isinstance(document.root, _TENSORS))
 
 
 def lines(told: Told, limits: Limits, *, wanted: Wanted | None = None) -> Iterator[Line]:
     """The annotated disassembly of a stream, offsets as findings have them; nothing for a tree. The source is open."""
-    heard = told.heard
-    if heard.part is None:
+    stream = told.stream
+    if stream.part is None:
         return
     try:
-        data, start, more = bytes_of(heard.source, heard.part, limits)
+        data, start, more = bytes_of(stream.source, stream.part, limits)
     except (Malformed, LimitExceeded) as error:
-        yield Line(heard.part.start, "", "", 0, 0, "", plain(f"stops here: {error.message}"))
+        yield Line(stream.part.start, "", "", 0, 0, "", plain(f"stops here: {error.message}"))
         return
-    for line in listing(data, start, limits, more=more, encoding=heard.part.encoding, wanted=wanted):
-        yield line._replace(offset=line.offset - heard.base)
+    for line in listing(data, start, limits, more=more, encoding=stream.part.encoding, wanted=wanted):
+        yield line._replace(offset=line.offset - stream.base)
 
 
 def pickled(told: Told, limits: Limits) -> bytes:
     """The bytes of a stream alone, for another parser; of one that was not understood, as far as it was."""
-    heard = told.heard
-    if heard.part is None:
+    stream = told.stream
+    if stream.part is None:
         return b""
     try:
-        data, start, more = bytes_of(heard.source, heard.part, limits)
-        end = heard.program.end
+        data, start, more = bytes_of(stream.source, stream.part, limits)
+        end = stream.program.end
         return (data if more is None else more(end))[start:end]
     except (Malformed, LimitExceeded):
         return b""

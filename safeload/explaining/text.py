@@ -77,7 +77,7 @@ class Window:
         told = self._told
         if number < HEAD or number >= self._tail:
             return True
-        mark = told.steps.marks.get(offset - told.heard.base)
+        mark = told.steps.marks.get(offset - told.stream.base)
         if mark == "dangerous":
             self._dangerous -= 1
             if self._dangerous >= 0:

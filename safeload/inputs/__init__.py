@@ -1,4 +1,4 @@
-"""Inputs: random-access bytes out of whatever the caller has. Knows no format."""
+"""Inputs: makes a Source, random-access bytes, out of whatever the caller has. Knows no format."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ __all__ = ["FileSource", "MemorySource", "SpooledSource", "StreamSource", "open_
 def open_source(f: Any, *, name: str | None = None, spool_bytes: int = SPOOL_BYTES) -> Source:
     """The Source for `f`: a path (str or PathLike), the bytes themselves, or a binary file object.
 
-    A file object is read from its current position; one that cannot seek is first read to its end, at most
-    `spool_bytes`. `name` replaces the name in reports. Raises InputError when the operating system refuses and
-    UsageError for anything else; what a file object itself raises passes through.
+    A file object is read from its current position. One that cannot seek is first read to its end, which may lie at
+    most `spool_bytes` away. `name` is what reports call the input.
+
+    Raises InputError when the operating system refuses, UsageError when `f` is nothing of these. Exceptions of the file
+    object itself pass through.
     """
     if isinstance(f, str | os.PathLike):
         source = FileSource(f)

@@ -1,7 +1,7 @@
 """A regular file as a Source, read by position.
 
-Never mapped: a file truncated under a map kills the process. Opens nothing but regular files: reading a FIFO or a
-terminal waits for ever, and opening a device can have effects of its own.
+The file is never mapped: when a mapped file is truncated, the system kills the process. Only regular files are opened:
+reading a FIFO or a terminal can wait for ever, and opening a device can have effects of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import stat
 import threading
 
 from safeload.errors import InputError, InputIsDirectory, input_error
-from safeload.inputs.kept import KeptSource
+from safeload.inputs.cached import CachedSource
 
 _FLAGS = os.O_RDONLY
 for _flag in ("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_NOINHERIT"):
@@ -22,8 +22,11 @@ for _flag in ("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_NOINHERIT"):
 _CHUNK = 1 << 30
 
 
-class FileSource(KeptSource):
-    """The file at `path`. Raises InputError (InputNotFound, InputDenied, InputIsDirectory) when it cannot be opened."""
+class FileSource(CachedSource):
+    """The file at `path`.
+
+    Raises InputError (InputNotFound, InputDenied, InputIsDirectory) when the file cannot be opened.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fsdecode(path)
@@ -33,7 +36,8 @@ class FileSource(KeptSource):
         # (device, inode, size, modified, changed) at the time of opening: what a loader compares before it maps.
         self.identity = self._identity()
         super().__init__(self.path, self.identity[2])
-        # What the kernel makes up while it is read (/proc) has no size: called empty, it would be passed over unread.
+        # A file that the kernel makes up while it is read (/proc) says that its size is 0. Taken at its word, it would
+        # be passed over unread.
         if not self.size and self.gives_bytes():
             self.close()
             raise InputError(
@@ -41,27 +45,27 @@ class FileSource(KeptSource):
             )
 
     def fileno(self) -> int:
-        """The descriptor; -1 once closed. Its file position means nothing."""
+        """The descriptor, -1 once the file is closed. Nothing here uses its file position."""
         return self._descriptor
 
     def hold(self, other: FileSource) -> None:
-        """Take a file that was opened because of this one: closed with it, and changed means either of them."""
+        """Hold `other`, which was opened because of this file: `close` closes both, `changed` asks both."""
         self._held.append(other)
 
     def files(self) -> tuple[FileSource, ...]:
-        """This file, and those that it holds."""
+        """This file, and the files that it holds."""
         return self, *self._held
 
     def changed(self) -> bool:
-        """Whether the open file's size or times differ from those at opening. Raises InputError once closed."""
+        """Whether size or times of the open file differ from those at opening. Raises InputError once it is closed."""
         return self._identity() != self.identity or any(other.changed() for other in self._held)
 
     def still_judged(self) -> bool:
-        """See `KeptSource.still_judged`."""
+        """See `CachedSource.still_judged`."""
         return super().still_judged() and all(other.still_judged() for other in self._held)
 
     def gives_bytes(self) -> bool:
-        """Whether there is a byte at the start, whatever the size says. Raises InputError when it cannot be read."""
+        """Whether the file has a first byte, whatever its size says. Raises InputError when it cannot be read."""
         try:
             return bool(self._read_at(0, 1))
         except OSError as error:
@@ -75,7 +79,7 @@ class FileSource(KeptSource):
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
     def fetch(self, offset: int, length: int) -> bytes:
-        """See `KeptSource.fetch`."""
+        """See `CachedSource.fetch`."""
         if self._descriptor < 0:
             raise InputError(errno.EBADF, "was closed before this part of it was read", self.path)
         try:
@@ -97,9 +101,9 @@ class FileSource(KeptSource):
         return b"".join(parts)
 
     def read_into(self, offset: int, buffer: bytearray) -> None:
-        """Fill `buffer` from `offset` without keeping the bytes: for storages, which nothing judges.
+        """Fill `buffer` from `offset`. The bytes do not stay in memory here: nothing judges them (storages).
 
-        Raises InputError when the operating system refuses or the file got shorter.
+        Raises InputError when the operating system refuses, or the file got shorter.
         """
         view, got = memoryview(buffer), 0
         while got < len(buffer):
@@ -139,10 +143,12 @@ class FileSource(KeptSource):
 
 
 def _open(path: str) -> int:
-    """A descriptor of the regular file at `path`."""
+    """A descriptor of the regular file at `path`. Raises InputError."""
     try:
-        # Looked at before it is opened (a device), and again after (it may have been replaced in between).
-        _want_regular(os.stat(path).st_mode, path)
+        # Before it is opened: opening a device can have effects.
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            raise _irregular(mode, path)
         descriptor = os.open(path, _FLAGS)
     except InputError:
         raise
@@ -151,18 +157,20 @@ def _open(path: str) -> int:
     except ValueError as error:  # a NUL in the path
         raise InputError(errno.EINVAL, str(error), path) from error
     try:
-        _want_regular(os.fstat(descriptor).st_mode, path)
+        # And again: another file may have taken its place in between.
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise _irregular(mode, path)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _want_regular(mode: int, path: str) -> None:
-    if stat.S_ISREG(mode):
-        return
+def _irregular(mode: int, path: str) -> InputError:
+    """The error for what is no regular file."""
     if stat.S_ISDIR(mode):
-        raise InputIsDirectory(errno.EISDIR, "is a folder, where a file was expected", path)
+        return InputIsDirectory(errno.EISDIR, "is a folder, where a file was expected", path)
     word = "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "no regular file"
     word = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else word
-    raise InputError(errno.EINVAL, f"is {word}, where a regular file was expected: pipe its bytes in instead", path)
+    return InputError(errno.EINVAL, f"is {word}, where a regular file was expected: pipe its bytes in instead", path)

@@ -1,8 +1,8 @@
 """Git LFS pointers, and the objects they stand for in the store of a clone.
 
-A pointer is a few lines of text in place of a file: its sha256 and its size. Only the canonical form counts, byte for
-byte. What an object gives is what was hashed: every range that is read later is compared with the digests of the first
-pass, so a file that is changed in between is an error and never judged under the pointer's name. Knows no git.
+A pointer is a few lines of text in place of a file: the sha256 and the size of the file. Only the canonical form
+counts, byte for byte. An object gives only bytes that were hashed: every later read is compared with the digests of the
+first pass. A file that changed in between is an error, and is never judged under the pointer's name. Knows no git.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import stat
 from typing import NamedTuple
 
 from safeload.errors import InputError, input_error
-from safeload.inputs.kept import KeptSource
+from safeload.inputs.cached import CachedSource
 
 LONGEST = 200
 """No canonical pointer is longer than this many bytes."""
@@ -39,7 +39,7 @@ class Pointer(NamedTuple):
     size: int
 
     def place(self) -> tuple[str, ...]:
-        """Where its object lies in a git folder, one name a step."""
+        """The way to its object in a git folder, one name for each step."""
         return "lfs", "objects", self.oid[:2], self.oid[2:4], self.oid
 
 
@@ -49,7 +49,7 @@ def pointer_of(data: bytes) -> Pointer | None:
     return None if found is None else Pointer(found[1].decode("ascii"), int(found[2]))
 
 
-class LfsObject(KeptSource):
+class LfsObject(CachedSource):
     """The object of `pointer` in `git_folder`, the folder that all worktrees of a clone share.
 
     Raises InputError when it is not there, when it or a folder on its way is a link, or when size or sha256 differ.
@@ -90,7 +90,7 @@ class LfsObject(KeptSource):
         return whole.hexdigest(), bytes(chunks)
 
     def fetch(self, offset: int, length: int) -> bytes:
-        """See `KeptSource.fetch`. SECURITY: gives nothing that was not hashed as part of the object."""
+        """See `CachedSource.fetch`. SECURITY: gives no byte that was not hashed as part of the object."""
         first = offset // _CHUNK
         start = first * _CHUNK
         end = min(self.size, -(-(offset + length) // _CHUNK) * _CHUNK)

@@ -1,4 +1,4 @@
-"""Links to folders among what a walk met: where the folder behind each of them was walked. Follows none of them."""
+"""Finds the links to folders that a walk met, and where the walk went through the folder of each. Follows no link."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from safeload.inputs.walk import LINKED_FOLDER, Target
 
 
 def folder_links(targets: Iterable[Target]) -> Iterator[tuple[str, str]]:
-    """(path of the link, path of its folder as the walk gives it) of each link that was skipped for its folder's sake.
+    """(path of the link, path of its folder as the walk gives it), for each link to a folder that the walk skipped.
 
-    A loader of the folder that holds the link goes through it.
+    A loader that takes the folder with the link goes through the link.
     """
     found = [target for target in targets if target.skip.startswith(LINKED_FOLDER)]
     roots = {root: os.path.realpath(root) for root in dict.fromkeys(target.root for target in found)}

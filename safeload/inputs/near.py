@@ -1,6 +1,6 @@
-"""What lies beside a file, by name only: whether a text that names a module could import one from there.
+"""Answers whether a module of a name lies beside a file, so that a text which imports that module could run it.
 
-Lists folders and opens nothing. A folder that cannot be listed may hold anything.
+Compares names only: lists folders and opens no file. A folder that cannot be listed may hold any module.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 class Beside:
-    """Whether one of `folders` holds a file or folder of a name, with any ending, in any case."""
+    """Whether one of `folders` holds a file or a folder of a name. Endings and case do not count."""
 
     __slots__ = ("_folders", "_listed")
 
@@ -28,7 +28,7 @@ class Beside:
 
 
 class Among:
-    """Whether a part of one of the paths is called by a name, with any ending, in any case."""
+    """Whether a part of one of the paths has a name. Endings and case do not count."""
 
     __slots__ = ("_paths", "_spelled")
 
@@ -44,13 +44,13 @@ class Among:
 
 
 def spelled(names: Iterable[str]) -> frozenset[str]:
-    """What the entries are called, with their endings and without, in one case."""
+    """The names of the entries, each with its ending and without, in one case."""
     folded = {name.casefold() for name in names}
     return frozenset(folded | {name.partition(".")[0] for name in folded})
 
 
 def among(names: Iterable[str], name: str) -> bool:
-    """Whether one of the entries is called `name`, with any ending, in any case."""
+    """Whether one of the entries is called `name`. Endings and case do not count."""
     return name.casefold() in spelled(names)
 
 

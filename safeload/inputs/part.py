@@ -1,13 +1,13 @@
-"""A range of another Source as a Source of its own: a file inside a file, without copying it."""
+"""A part of a Source as a Source of its own: a file inside a file. Copies nothing."""
 
 from __future__ import annotations
 
-from safeload.inputs.kept import outside
-from safeload.source import Source
+from safeload.inputs.cached import outside
+from safeload.source import JudgedRanges, Source
 
 
 class PartSource:
-    """`length` bytes of `whole` from `start`. What is read here counts as judged there."""
+    """`length` bytes of `whole` from `start`. Bytes that are read here count as judged in `whole`."""
 
     def __init__(self, whole: Source, start: int, length: int, name: str) -> None:
         if start < 0 or length < 0 or start + length > whole.size:
@@ -36,8 +36,12 @@ class PartSource:
         return self._whole.pass_over(self._start + offset, length)
 
     def judged_sha256(self) -> str:
-        """See `Source.judged_sha256`: of the whole, which is what was opened."""
+        """See `Source.judged_sha256`. It is that of the whole file, because that is what was opened."""
         return self._whole.judged_sha256()
 
+    def judged_ranges(self) -> JudgedRanges:
+        """See `Source.judged_ranges`. They are those of the whole file, as the digest is."""
+        return self._whole.judged_ranges()
+
     def close(self) -> None:
-        """Nothing of its own to give back."""
+        """Does nothing: the whole file is not ours to close."""

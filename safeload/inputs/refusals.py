@@ -1,4 +1,4 @@
-"""Why a path that a scan met cannot be judged, as findings. Opens nothing."""
+"""The findings for paths that a scan cannot judge: links, devices, what cannot be read. Opens nothing."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def problem(rule: str, message: str, remedy: str, evidence: str = "") -> Finding
 
 
 def outward(real: str, what: str, where: str) -> Finding:
-    """A link that leads out of what is scanned."""
+    """The finding for a link that leads out of what is scanned."""
     return problem("outward-link", f"a link to a {what} {where}: it was not followed", _NAME_THE_TARGET, real)
 
 
 def special(mode: int) -> Finding:
-    """What is neither a file nor a folder, by its mode."""
+    """The finding for what is neither a file nor a folder, by its mode."""
     kinds = (
         (stat.S_ISFIFO, "a named pipe"),
         (stat.S_ISSOCK, "a socket"),
@@ -35,7 +35,7 @@ def special(mode: int) -> Finding:
 
 
 def broken_link(path: str, error: Exception) -> Finding:
-    """A link that cannot be followed."""
+    """The finding for a link that cannot be followed."""
     try:
         towards = os.readlink(path)
     except (OSError, ValueError):
@@ -51,7 +51,7 @@ def broken_link(path: str, error: Exception) -> Finding:
 
 
 def unreadable(error: Exception) -> Finding:
-    """What the operating system does not give."""
+    """The finding for a path that the operating system refuses to open or to list."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return problem("not-found", "there is no file or folder of this name", "check the path")
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

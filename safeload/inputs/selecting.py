@@ -1,8 +1,8 @@
-"""Which files the caller wants judged: `--exclude` and `--include`, patterns as git's ignore files have them.
+"""Selects the files that the caller wants judged: `--exclude` and `--include`, patterns as in a .gitignore.
 
-Patterns come from the command line, the environment and the configuration that is trusted, and are handed in here:
-this file opens nothing, so that no ignore file of a scanned folder is ever read. Matching is that of `pathspec`, held
-to git's own answers: a later pattern wins, `!` takes back, and nothing comes back below a folder that is left out.
+The callers bring the patterns, from the command line, the environment and the trusted configuration. This file opens
+nothing, so that no ignore file of a scanned folder is ever read. The library `pathspec` matches, and the tests compare
+it with git: a later pattern wins, `!` takes a file back, and nothing comes back below a folder that is left out.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _OPEN = re.compile(r"\[[!^]?+\]?+(?![^\]]*\])")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Compiled patterns; None where there are none. Paths are given from the folder that the patterns start from.
+    """Compiled patterns, None where there are none. Paths are relative to the folder in which the patterns start.
 
-    files    patterns that leave out, as they are about a file
-    folders  the same, as they are about a folder
-    wanted   patterns one of which a file has to match
+    files    patterns that leave out files
+    folders  the same patterns, as they apply to folders
+    wanted   a file has to match one of these
     """
 
     files: GitIgnoreSpec | None = None
@@ -48,7 +48,7 @@ class Selection:
         return self.files is not None and self.files.match_file(_one_line(path))
 
     def omits_file(self, path: str) -> bool:
-        """The same, or no pattern of those that one has to match does."""
+        """Whether a file is left out: a pattern excludes it, or none of those that it has to match does match."""
         wanted = self.wanted is None or self.wanted.match_file(_one_line(path))
         return not wanted or self.excludes_file(path)
 
@@ -64,7 +64,7 @@ class Selection:
 
 
 def selection(exclude: Iterable[str] = (), include: Iterable[str] = ()) -> Selection | None:
-    """What the patterns come to, None without any. Raises UsageError for a text that is no pattern."""
+    """The Selection of these patterns, None without any. Raises UsageError for a text that is no pattern."""
     out, wanted = tuple(map(_checked, exclude)), tuple(map(_checked, include))
     if not out and not wanted:
         return None

@@ -1,4 +1,4 @@
-"""A caller's binary file object as a Source. What the object itself raises passes through unchanged."""
+"""A binary file object of the caller as a Source. Exceptions of the object itself pass through unchanged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 from typing import Any
 
 from safeload.errors import InputError, UsageError
-from safeload.inputs.kept import KeptSource
+from safeload.inputs.cached import CachedSource
 
 SPOOL_BYTES = 64 << 30
 """Default cap on what is taken from an object that cannot seek: an endless stream must end somewhere."""
@@ -15,11 +15,11 @@ _IN_MEMORY = 64 << 20
 _CHUNK = 1 << 20
 
 
-class StreamSource(KeptSource):
+class StreamSource(CachedSource):
     """A seekable binary file object from its current position to its end.
 
-    Offset 0 is where the object stood. Where it stands afterwards is unspecified, and the caller must not move it or
-    write to it while the source is in use. `close` leaves it open: it is the caller's.
+    Offset 0 is the position that the object had. Its position afterwards is unspecified. The caller must neither move
+    the object nor write to it while the source is in use. `close` leaves it open, because it belongs to the caller.
     """
 
     def __init__(self, stream: Any, name: str = "<file object>") -> None:
@@ -31,7 +31,7 @@ class StreamSource(KeptSource):
         super().__init__(name, max(0, end - self._start))
 
     def fetch(self, offset: int, length: int) -> bytes:
-        """See `KeptSource.fetch`."""
+        """See `CachedSource.fetch`."""
         self._stream.seek(self._start + offset)
         parts: list[bytes] = []
         got = 0
@@ -49,7 +49,7 @@ class StreamSource(KeptSource):
 
 
 class SpooledSource(StreamSource):
-    """A file object that cannot seek, read to its end into memory, or a temporary file above 64 MiB."""
+    """A file object that cannot seek. It is read to its end, into memory or, above 64 MiB, into a temporary file."""
 
     def __init__(self, stream: Any, name: str = "<file object>", limit: int = SPOOL_BYTES) -> None:
         import tempfile
@@ -74,7 +74,7 @@ class SpooledSource(StreamSource):
 
 
 def can_seek(stream: Any) -> bool:
-    """Whether `stream` has random access: its own word for it, or that it has seek and tell at all."""
+    """Whether `stream` has random access: it says so, or it has seek and tell at all."""
     answer = getattr(stream, "seekable", None)
     if answer is not None:
         return bool(answer())

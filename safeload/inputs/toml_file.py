@@ -1,7 +1,7 @@
-"""TOML files of the user, and the lines at which things stand in them: configurations, baselines and policy packs.
+"""Reads TOML files of the user (configurations, baselines, policy packs), and finds the lines of their entries.
 
-The parser of the standard library keeps no positions, so headers and keys are found again in the text, for messages
-only. Knows none of the three schemas.
+The parser of the standard library gives no positions. So headers and keys are looked for in the text again, for
+messages only. Knows none of the three schemas.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def text_of(path: str, what: str, most: int = BYTES) -> str:
 
 
 def toml_of(text: str, label: str) -> dict[str, Any]:
-    """The content of a TOML text; `label` names its file. Raises UsageError with "label:line: what is wrong"."""
+    """The content of a TOML text; `label` is the name of its file. Raises UsageError ("label:line: what is wrong")."""
     import tomllib
 
     try:

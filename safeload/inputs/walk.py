@@ -1,14 +1,15 @@
-"""Which files a scan looks at: the paths a caller named, and what lies in the folders among them.
+"""Lists the files of a scan: the paths that the caller named, and everything in the folders among them.
 
-Rules this file keeps:
+The rules of this file:
 
-- A file that was named is always a target, wherever its link leads. Nothing met in a folder is dropped without a word:
-  it is a target, a skipped target with its reason, or a target with the finding that makes it unjudged.
-- Only regular files are ever handed on to be opened. A FIFO, a device or a socket could hang or act when opened.
-- A link met in a folder is followed to a regular file inside a scanned folder, or from the snapshot of a hub-cache
-  repository to a blob of the same repository. Any other would let a downloaded folder have files of this machine read.
+- A file that was named is always a target, wherever its link leads. Nothing in a folder is dropped without a word: it
+  is a target, a skipped target with its reason, or a target with the finding that makes it unjudged.
+- Only regular files are passed on to be opened. Opening a FIFO, a device or a socket can hang, or have effects.
+- A link in a folder is followed to a regular file inside a scanned folder, or from the snapshot of a hub-cache
+  repository to a blob of the same repository. With any other link, a downloaded folder could have safeload read files
+  of this machine.
 - The walk is iterative and follows no link to a folder, so it ends on any tree.
-- What the caller's patterns leave out is counted. A folder that they leave out is not entered.
+- What the caller's patterns leave out is counted. The walk does not enter a folder that they leave out.
 
 Judges nothing and opens no file.
 """
@@ -32,11 +33,11 @@ _HUB_REPOSITORY = r"(?s:(?:models|datasets|spaces)--.+)"
 class Target(NamedTuple):
     """One file of a scan.
 
-    path      as the caller named it, or the named folder joined with the way below it; "-" is standard input
-    explicit  the caller named this very file: it may not be skipped
+    path      as the caller named it, or the named folder with the way below it; "-" is standard input
+    explicit  the caller named this very file, so it may not be skipped
     problem   why it cannot be judged, None when it can be opened
-    skip      why it is not looked at, "" when it is
-    root      the named folder that it was met in, "" for a file that was named
+    skip      why it is not looked at, "" when it must be looked at
+    root      the named folder in which the walk met it, "" for a file that was named
     """
 
     path: str
@@ -55,10 +56,11 @@ class _Walk:
     """What one walk remembers.
 
     roots    real paths of the named folders
-    judged   real path of a file -> the path it is judged under
+    top      the folder in which the patterns start, None when they start in each named folder
+    judged   real path of a file -> the path under which it is judged
     listed   places (see `_place`) that are already in the list
     entered  places of folders that were read
-    left     places that the patterns leave out -> whether it is a folder
+    left     places that the patterns leave out -> whether that is a folder
     """
 
     def __init__(self, roots: frozenset[str], selection: Selection | None = None, top: str | None = None) -> None:
@@ -71,19 +73,19 @@ class _Walk:
         self.left: dict[str, bool] = {}
 
     def start(self, root: str) -> str:
-        """What stands before a path below `root` in the eyes of the patterns; ends with a slash."""
+        """What the patterns see before a path below `root`: "", or a way that ends with a slash."""
         way = below(root, self.top) if self.top is not None else None
         return f"{way}/" if way else ""
 
     def scans(self, way: str, root: str) -> bool:
-        """Whether a folder is walked that lies `way` below `root`."""
+        """Whether the walk goes through the folder that lies `way` below `root`."""
         parts = way.split(os.sep)
         if self.selection is None or parts == [os.curdir]:
             return True
         return not self.selection.omits_tree(self.start(root) + "/".join(parts))
 
     def excluded(self) -> Excluded:
-        """What was left out: less what another of the named folders brought in after all."""
+        """How much was left out, without what another of the named folders brought in after all."""
         folders = [folder for place, folder in self.left.items() if not self._known(place)]
         return Excluded(len(folders) - sum(folders), sum(folders))
 
@@ -92,9 +94,11 @@ class _Walk:
 
 
 class _Folder(NamedTuple):
-    """A folder on the way: `path` as reported, `real` without links, `git` when it lies under a `.git` met below.
+    """A folder on the way.
 
-    `way` is how its entries begin in the eyes of the patterns: "", or with a slash at its end.
+    path  as reports show it;  real: without links
+    git   whether it lies under a `.git` that the walk met
+    way   what the patterns see before the names of its entries: "", or a way that ends with a slash
     """
 
     path: str
@@ -111,30 +115,30 @@ class Selected(NamedTuple):
 
 
 def walk(paths: Iterable[str]) -> Iterator[Target]:
-    """The targets of `paths`, in the order named; folders in the order of their names, depth first.
+    """The targets of `paths` in the order in which they were named. Folders: in the order of names, depth first.
 
-    Never raises for what it meets on disk. A path named twice is one target, and a file of a folder is one target
+    Nothing that it meets on disk makes it raise. A path that is named twice is one target. A file is one target,
     however many of the named folders it lies in.
     """
-    opened = _opened(paths)
-    yield from _targets(opened, _Walk(_roots(opened)))
+    yield from select(paths, None).targets
 
 
 def select(paths: Iterable[str], selection: Selection | None, top: str | None = None) -> Selected:
-    """The targets of `paths` as `walk` has them, without what `selection` leaves out.
+    """The targets of `paths` as `walk` gives them, without what `selection` leaves out.
 
-    Patterns start from each named folder, and a file that was named is not left out. With `top` they start from that
-    folder, and are about named files as well: those that a program names.
+    The patterns start in each named folder, and do not apply to a file that was named. With `top` they start in that
+    folder, and apply to named files as well: those that a program names.
     """
-    opened = _opened(paths)
-    state = _Walk(_roots(opened), selection, top)
+    opened = [(path, *_look(path)) for path in dict.fromkeys(paths)]
+    folders = (path for path, status, _ in opened if status and stat.S_ISDIR(status.st_mode))
+    state = _Walk(frozenset(map(os.path.realpath, folders)), selection, top)
     if selection is not None and top is not None:
         for one in opened[:]:
             path, status, _ = one
             way = None if status is None or stat.S_ISDIR(status.st_mode) else below(path, top)
             if way and selection.omits(way):
                 opened.remove(one)
-                state.left[_place(_real(os.path.dirname(path)), os.path.basename(path))] = False
+                state.left[_place(os.path.realpath(os.path.dirname(path)), os.path.basename(path))] = False
     return Selected(tuple(_targets(opened, state)), state.excluded())
 
 
@@ -142,23 +146,14 @@ _Opened = tuple[str, os.stat_result | None, Finding | None]
 """A path that was named, with what `_look` found there."""
 
 
-def _opened(paths: Iterable[str]) -> list[_Opened]:
-    return [(path, *_look(path)) for path in dict.fromkeys(paths)]
-
-
-def _roots(opened: list[_Opened]) -> frozenset[str]:
-    return frozenset(_real(path) for path, status, _ in opened if status and stat.S_ISDIR(status.st_mode))
-
-
 def _targets(opened: list[_Opened], state: _Walk) -> Iterator[Target]:
     """See `walk`."""
-    # Files that were named count as listed before any folder is walked: whatever a folder would make of them, they are
-    # explicit targets.
+    # Named files first: they are explicit targets, whatever a folder among the paths would make of them.
     for path, status, _ in opened:
         if status and not stat.S_ISDIR(status.st_mode):
-            state.listed.add(_place(_real(os.path.dirname(path)), os.path.basename(path)))
+            state.listed.add(_place(os.path.realpath(os.path.dirname(path)), os.path.basename(path)))
             if stat.S_ISREG(status.st_mode):
-                state.judged.setdefault(os.path.normcase(_real(path)), path)
+                state.judged.setdefault(os.path.normcase(os.path.realpath(path)), path)
     for path, status, problem in opened:
         if path == "-":
             yield Target(path, explicit=True)
@@ -173,12 +168,12 @@ def _targets(opened: list[_Opened], state: _Walk) -> Iterator[Target]:
 
 
 def beside(folder: str, names: Collection[str]) -> dict[str, Target]:
-    """What lies in `folder` under each of `names`, by the rules of a walk of that folder, and nothing below it.
+    """The files of `folder` that have one of `names`, by the rules of a walk of that folder alone.
 
-    A name that is not there, or is a folder's, has no Target. Of two names for one file the second is skipped.
+    A name that is not there, or is that of a folder, has no Target. Of two names for one file the second is skipped.
     """
     top = folder or os.curdir
-    real = _real(top)
+    real = os.path.realpath(top)
     state = _Walk(frozenset({real}))
     wanted = frozenset(names)
     try:
@@ -196,7 +191,7 @@ def beside(folder: str, names: Collection[str]) -> dict[str, Target]:
 
 
 def _look(path: str) -> tuple[os.stat_result | None, Finding | None]:
-    """What a named path is, links followed, or why that cannot be known."""
+    """What a named path is, links followed, or the finding that says why it cannot be known."""
     if path == "-":
         return None, None
     try:
@@ -209,7 +204,7 @@ def _look(path: str) -> tuple[os.stat_result | None, Finding | None]:
 
 def _folder(top: str, state: _Walk) -> Iterator[Target]:
     """Everything below the folder `top`."""
-    real = _real(top)
+    real = os.path.realpath(top)
     pending: list[Iterator[Target | _Folder]] = [_entries(_Folder(top, real, False, state.start(real)), state)]
     while pending:
         item = next(pending[-1], None)
@@ -222,7 +217,7 @@ def _folder(top: str, state: _Walk) -> Iterator[Target]:
 
 
 def _entries(folder: _Folder, state: _Walk) -> Iterator[Target | _Folder]:
-    """The entries of one folder in the order of their names. The listing is read at once: no handle stays open."""
+    """The entries of one folder in the order of their names. The folder is listed at once, so no handle stays open."""
     state.entered.add(os.path.normcase(folder.real))
     try:
         with os.scandir(folder.path) as listing:
@@ -244,14 +239,14 @@ def _entries(folder: _Folder, state: _Walk) -> Iterator[Target | _Folder]:
 
 
 def _omitted(entry: os.DirEntry[str], folder: _Folder, place: str, state: _Walk) -> bool:
-    """Whether the patterns leave an entry out; it is counted then."""
+    """Whether the patterns leave an entry out. If so, it is counted."""
     if state.selection is None:
         return False
     way = folder.way + entry.name
     try:
         link = entry.is_symlink() or _is_junction(entry)
         inner = not link and entry.is_dir(follow_symlinks=False)
-        # A link to a folder matches no pattern for files, as a folder matches none: what is behind it might.
+        # A link to a folder is no file: `--include` does not apply to it, because files behind the link may match.
         all_in = link and entry.is_dir()
     except OSError:
         return False
@@ -339,15 +334,11 @@ def _same_hub_repository(path: str, real: str) -> bool:
     repository, name = os.path.split(blobs)
     if name != "blobs" or not re.fullmatch(_HUB_REPOSITORY, os.path.basename(repository)):
         return False
-    return _within(_real(os.path.dirname(path) or os.curdir), os.path.join(repository, "snapshots"))
-
-
-def _real(path: str) -> str:
-    return os.path.realpath(path)
+    return _within(os.path.realpath(os.path.dirname(path) or os.curdir), os.path.join(repository, "snapshots"))
 
 
 def _place(folder: str, name: str) -> str:
-    """What tells one entry of a folder from any other; a link is an entry of its own. `folder` is a real path."""
+    """The key of one entry of a folder; a link is an entry of its own. `folder` is a real path."""
     return os.path.normcase(os.path.join(folder, name))
 
 

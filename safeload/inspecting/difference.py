@@ -27,7 +27,7 @@ from safeload.scanning.scanner import scan_source
 from safeload.source import Source
 from safeload.tree.interface import DIGEST_KEY, KEY
 
-Told = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 
 _VERSIONS = "_metadata"
 _CLASS = "(class)"
@@ -45,16 +45,31 @@ def diff(
     keys_only: bool = False,
     policy: Policy | str | PathLike[str] | None = None,
     limits: Limits | None = None,
-    progress: Told | None = None,
+    progress: Progress | None = None,
 ) -> Difference:
-    """In what the files `a` and `b` (paths, bytes or binary file objects) differ. Torch is not needed.
+    """In what two files differ, whatever their formats and verdicts. Nothing of them is run, torch is not needed.
 
-    keys_only   names, types, shapes and values, but not the bytes of tensors
-    progress    called with "comparing", bytes done and bytes in all
+    Compared are tensors by name (see `Renaming`) and what is no tensor. Not compared are requires_grad, Parameter or
+    tensor, devices, strides and the order of keys. Memory stays bounded.
 
-    Both may be of any format and any verdict: nothing of them is run. Compared are tensors by name (see `Renaming`) and
-    what is no tensor; not compared are requires_grad, Parameter or tensor, devices, strides and the order of keys.
-    Memory stays bounded. Raises InputError when one cannot be read, and Malformed when nothing in one was understood.
+    Args:
+        a: A path, the bytes themselves, or a binary file object.
+        b: The other one, likewise.
+        keys_only: Compare names, types, shapes and values, but not the bytes of tensors.
+        policy: To judge by, as for `safeload.scan`.
+        limits: What a file may cost. None is `Limits()`.
+        progress: Called with "comparing", bytes done and bytes in all.
+
+    Returns:
+        A `Difference`: what only one of them has, and what differs.
+
+    Raises:
+        InputError: One of them cannot be read (an OSError).
+        Malformed: Nothing in one of them was understood (a ValueError).
+
+    Example:
+        >>> safeload.diff("model.pt", "model.pt").equal
+        True
     """
     rules, limits = Policy.find(policy), limits or Limits()
     with ExitStack() as stack:
@@ -158,7 +173,7 @@ class _Held:
         return Side(self.report, len(self.tensors), len(self.values))
 
 
-def _difference(a: _Held, b: _Held, keys_only: bool, progress: Told | None) -> Difference:
+def _difference(a: _Held, b: _Held, keys_only: bool, progress: Progress | None) -> Difference:
     mine, theirs = list(a.tensors), list(b.tensors)
     found = renaming(mine, theirs)
     there = {found.bare(name): name for name in theirs}
@@ -186,7 +201,7 @@ def _difference(a: _Held, b: _Held, keys_only: bool, progress: Told | None) -> D
 
 
 def _changed(
-    a: _Held, b: _Held, pairs: list[tuple[str, str]], keys_only: bool, progress: Told | None
+    a: _Held, b: _Held, pairs: list[tuple[str, str]], keys_only: bool, progress: Progress | None
 ) -> tuple[list[Change], int]:
     """The tensors that differ, and the bytes that were compared."""
 

@@ -29,10 +29,25 @@ _PARTS = frozenset({"torch-legacy", "torch-tar", "npz"})
 
 
 def inspect(f: Any, *, policy: Policy | str | PathLike[str] | None = None, limits: Limits | None = None) -> Inspection:
-    """What is in the file `f` (a path, bytes or a binary file object), whatever the verdict. Torch is not needed.
+    """What is in a file, whatever its verdict. Nothing of it is run, no bytes of tensors are read, torch is not needed.
 
-    Nothing of the file is run, and no bytes of tensors are read. Raises InputError when the input cannot be read. A
-    file in which nothing was understood has no entries; its report says why.
+    Args:
+        f: A path, the bytes themselves, or a binary file object.
+        policy: To judge by, as for `safeload.scan`.
+        limits: What a file may cost. None is `Limits()`.
+
+    Returns:
+        An `Inspection`: tensors with dtype, shape and size, other values, ties, totals, and the report. A file of
+        which nothing was understood has no entries; its report says why.
+
+    Raises:
+        InputError: The input cannot be read (an OSError).
+        UsageError: The policy cannot be found or read.
+
+    Example:
+        >>> root, weight = safeload.inspect("model.pt").entries
+        >>> weight.path, weight.dtype, weight.shape
+        ('weight', 'float32', (2, 3))
     """
     rules = Policy.find(policy)
     source = open_source(f)

@@ -1,1 +1,1 @@
-"""Where safeload stands in for what other programs call. Each file is one such place."""
+"""Where safeload works inside other programs: in the place of torch.load, with git, and on CI runners."""

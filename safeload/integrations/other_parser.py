@@ -1,18 +1,20 @@
-"""Equivalent Python of a pickle through fickling: another parser's reading, for people, and never a way to a verdict.
+"""Equivalent Python of a pickle, made by fickling: the reading of another parser, for people. No verdict rests on it.
 
-It runs in a process of its own, with a time and memory of its own: a hundred bytes can denote a text of 2^40 letters,
-and whatever fickling raises stays there. This file is that process too, so it imports nothing of safeload.
+fickling runs in a process of its own, with limits of time and memory: a hundred bytes can stand for a text of 2^40
+letters, and any exception stays in that process. This file is also the program of that process, so it does not import
+safeload.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 from typing import NamedTuple
 
 LARGEST = 4 << 20
-"""Bytes of a pickle that is handed over: fickling takes seconds for each MiB."""
+"""Bytes of the longest pickle that fickling gets: it takes seconds for each MiB."""
 
 SECONDS = 30
 MEMORY = 2 << 30
@@ -20,11 +22,12 @@ LONGEST = 1 << 20
 """Characters of Python that are kept."""
 
 
-class Reading(NamedTuple):
+class EquivalentPython(NamedTuple):
     """What fickling made of a pickle.
 
-    parser   name and version
-    python   equivalent Python, untrusted text; "" when there is none, and `problem` says why
+    parser    its name and version
+    python    equivalent Python, which is untrusted text; "" when there is none
+    problem   why there is none
     """
 
     parser: str
@@ -32,25 +35,27 @@ class Reading(NamedTuple):
     problem: str
 
 
-def equivalent_python(data: bytes) -> Reading:
-    """The pickle in `data` as Python. Raises nothing for what is in it: a failure is a `problem`."""
+def equivalent_python(data: bytes) -> EquivalentPython:
+    """The pickle in `data` as Python. Raises nothing, whatever `data` holds: a failure is a `problem`."""
     if len(data) > LARGEST:
-        return Reading("fickling", "", f"the pickle has {len(data)} bytes, and {LARGEST} at most are handed over")
+        return EquivalentPython(
+            "fickling", "", f"the pickle has {len(data)} bytes, and {LARGEST} at most are handed over"
+        )
     try:
         command = [sys.executable, "-P", __file__]
         done = subprocess.run(command, input=data, capture_output=True, timeout=SECONDS, check=False)  # noqa: S603
         said = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        return Reading("fickling", "", f"it was not done after {SECONDS} seconds")
+        return EquivalentPython("fickling", "", f"it was not done after {SECONDS} seconds")
     except OSError as error:
-        return Reading("fickling", "", f"it could not be started: {error.strerror}")
+        return EquivalentPython("fickling", "", f"it could not be started: {error.strerror}")
     except ValueError:
-        return Reading("fickling", "", f"it ended with code {done.returncode} and without an answer")
-    return Reading(said["parser"], said["python"], said["problem"])
+        return EquivalentPython("fickling", "", f"it ended with code {done.returncode} and without an answer")
+    return EquivalentPython(said["parser"], said["python"], said["problem"])
 
 
 def read(data: bytes) -> dict[str, str]:
-    """In the process of its own: what `equivalent_python` answers."""
+    """In the other process: the answer for `equivalent_python`."""
     import ast
     import io
     import warnings
@@ -70,12 +75,13 @@ def read(data: bytes) -> dict[str, str]:
 
 
 def confine() -> None:
-    """Give this process a bound of its memory, where the system has one."""
+    """Bound the memory of this process, if the system can."""
     try:
         import resource
     except ImportError:
         return
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with contextlib.suppress(OSError, ValueError):  # macOS refuses some values, and a lower bound may hold already
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
 if __name__ == "__main__":

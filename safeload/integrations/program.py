@@ -1,7 +1,7 @@
-"""The settings of a program under `safeload run`: written by the command, read when the program first loads something.
+"""The settings of a program under `safeload run`. The command writes them; the program reads them at its first load.
 
-Settings travel in the environment as JSON. What is missing or cannot be read makes every load fail; nothing in them
-leaves a load unguarded.
+They are JSON in an environment variable. If it is missing, or cannot be read, every load fails. No setting leaves a
+load unguarded.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from safeload.errors import UsageError
 
 VARIABLE = "SAFELOAD_RUN"
 STARTUP = Path(__file__).resolve().parent / "startup"
-"""The folder whose `sitecustomize` Python has to find."""
+"""The folder with the `sitecustomize` that Python has to find."""
 
-# A trusted module that is imported may load something itself.
+# Reentrant: the import of a trusted module may itself call torch.load.
 _lock = threading.RLock()
 _begun: list[Any] = []
 
 
 def environment(unvetted: str, trust: tuple[str, ...], policy: str | None) -> dict[str, str]:
-    """The environment of a guarded program: this one's, with the settings and the folder of the startup file."""
+    """The environment for a guarded program: that of this process, with the settings and the startup folder."""
     from safeload.policy import NAMES
 
     made = dict(os.environ)
@@ -41,7 +41,7 @@ def environment(unvetted: str, trust: tuple[str, ...], policy: str | None) -> di
 
 
 def guarded(settings: str | None) -> Callable[..., Any]:
-    """What stands in torch.load's place, with a protection in force that lasts until the process ends.
+    """The function in the place of torch.load. Puts a protection into force that lasts until the process ends.
 
     Raises UsageError for settings that cannot be read, and what `protect` raises.
     """
@@ -54,7 +54,7 @@ def guarded(settings: str | None) -> Callable[..., Any]:
 
 
 def _parsed(settings: str | None) -> dict[str, Any]:
-    """The arguments of `protect`; none, which is the strictest, without settings."""
+    """The arguments for `protect`. Without settings there are none: the defaults are the strictest."""
     if settings is None:
         return {}
     try:

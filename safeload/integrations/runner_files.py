@@ -1,6 +1,7 @@
-"""The files through which a step talks to a GitHub runner: outputs of the step, and its summary page.
+"""Writes the files through which a step talks to a GitHub runner: the outputs of the step, and its summary page.
 
-Values may come from hostile names: each stands between delimiters that nobody can know before. Prints nothing.
+Values may hold names from hostile files. So each stands between random delimiters, which no name can hold. Prints
+nothing.
 """
 
 from __future__ import annotations
@@ -11,20 +12,20 @@ from collections.abc import Mapping
 from safeload.errors import UsageError, input_error
 
 SUMMARY_BYTES = 1 << 20
-"""GitHub drops a summary that is longer."""
+"""Bytes of a summary. GitHub drops a longer one."""
 
 
 def fence() -> str:
-    """A word that stands in no text that was written before: a delimiter, or the token of `::stop-commands::`."""
+    """A random word, which no text from a file can hold: a delimiter, or the token of `::stop-commands::`."""
     return f"safeload-{secrets.token_hex(16)}"
 
 
 def set_outputs(path: str, values: Mapping[str, str]) -> None:
-    """Appends the outputs of a step to the file at `path` (`GITHUB_OUTPUT`). Raises InputError."""
+    """Append the outputs of a step to the file at `path` (`GITHUB_OUTPUT`). Raises InputError."""
     lines = []
     for name, value in values.items():
         word = fence()
-        # SECURITY: a value with a newline could end itself and set any other output.
+        # SECURITY: a value that holds a newline and the delimiter would end there, and could set any other output.
         if word in value or not name.isidentifier():
             raise UsageError(f"the output {name!r} cannot be written")
         lines += [f"{name}<<{word}", value, word]
@@ -32,7 +33,10 @@ def set_outputs(path: str, values: Mapping[str, str]) -> None:
 
 
 def summary(path: str, text: str) -> None:
-    """Appends to the summary page at `path` (`GITHUB_STEP_SUMMARY`), or that it is too long. Raises InputError."""
+    """Append `text`, or a note that it is too long, to the summary at `path` (`GITHUB_STEP_SUMMARY`).
+
+    Raises InputError.
+    """
     if len(text.encode("utf-8", "surrogateescape")) > SUMMARY_BYTES // 2:
         text = "## safeload\n\nThe summary is too long to be shown here: see the log of this step.\n"
     _append(path, text)

@@ -1,7 +1,8 @@
 """`safeload.protect()`: torch.load, and whatever calls it, goes through the gate of `safeload.load`.
 
-Replaces two names, `torch.load` and `torch.serialization.load`, and puts back what was there. Never hands a file to the
-replaced function while in force: what the gate refuses is refused. Reads no environment variable.
+Replaces two names, `torch.load` and `torch.serialization.load`, and later puts back what was there. While in force it
+never hands a file to the replaced function, so a file that the gate refuses is not loaded. Reads no environment
+variable.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ import torch.serialization
 from safeload.errors import UsageError, WrongArgument
 from safeload.limits import Limits
 from safeload.loading.gate import UNVETTED
-from safeload.loading.judged import Terms
+from safeload.loading.judged import LoadTerms
 from safeload.loading.load import ENGINES, ORIGINAL_LOAD, python2_encoding, restore
 from safeload.loading.trust import Trust
 from safeload.policy import Policy
 
 _LOG = logging.getLogger("safeload")
 _PLACES: tuple[Any, ...] = (torch, torch.serialization)
-# Modules that only say "the standard pickle", which is what torch.load takes by default.
+# Values of pickle_module that mean the standard pickle, which is the default of torch.load.
 _STANDARD = ("pickle", "_pickle", "safeload.restricted")
 
 
@@ -40,40 +41,54 @@ def protect(
     engine: str = "safeload",
     limits: Limits | None = None,
 ) -> Protection:
-    """Make torch.load, and what calls it, load through safeload from now on, in all threads of this process.
+    """Make `torch.load`, and what calls it, load through safeload from now on, in all threads of this process.
 
-        safeload.protect()                  until the process ends, or .undo()
-        with safeload.protect(): ...        inside the block
+    May be called again, and nested: the newest protection that is still in force says what is admitted, and torch.load
+    comes back, exactly as it was, when all are undone. If another library has replaced torch.load after `protect`, its
+    function stays, with a RuntimeWarning; and if it calls ours, the call goes to the original torch.load.
 
-    unvetted, trust, policy, engine, limits   as for `safeload.load`; set here once for all callers
-
-    May be called again, and nested: the last one that is still in force says what is admitted, and torch.load comes
-    back when all are undone. What was there before is put back exactly; if somebody has replaced torch.load after
-    `protect` did, theirs stays, with a RuntimeWarning, and what they kept of ours calls what was there before.
-
-    While it is in force, callers of torch.load get what `safeload.load` gives, with these differences, which follow
-    torch.load: tensors are mapped only with mmap=True, otherwise read into memory (a program that saves over the file
-    that it loaded must not lose its tensors); `pickle_module=pickle` is accepted and ignored, with one line in the log,
-    and any other module is a TypeError; a TorchScript archive is refused, never handed to torch.jit.
-    `weights_only` narrows what is admitted when True; False and None admit the whole vetted table. None runs anything.
+    While a protection is in force, torch.load gives what `safeload.load` gives, with differences that follow
+    torch.load. Tensors are mapped only with mmap=True, and otherwise read into memory: a program that saves over the
+    file that it loaded must not lose its tensors. `pickle_module=pickle` is accepted and ignored, with one line in the
+    log; any other module is a TypeError. A TorchScript archive is refused, never handed to torch.jit.
+    `weights_only=True` narrows what is admitted; False and None admit the whole vetted table. None of the three runs
+    anything.
 
     Not covered: `from torch import load` executed before; processes that do not inherit this one's memory (see
     `safeload run`); torch.jit.load, pickle, joblib, numpy and every other loader.
 
-    Raises UsageError for arguments without a meaning, MissingExtra without torch.
+    Args:
+        unvetted: As for `safeload.load`. This and the other arguments hold for all callers of torch.load.
+        trust: As for `safeload.load`.
+        policy: As for `safeload.load`.
+        engine: As for `safeload.load`.
+        limits: As for `safeload.load`.
+
+    Returns:
+        A `Protection`, in force until its `undo()`; as a context manager, inside the block.
+
+    Raises:
+        UsageError: An argument has no meaning.
+        MissingExtra: Torch is not installed.
+
+    Example:
+        >>> with safeload.protect():
+        ...     state = torch.load("model.pt", weights_only=False)
+        >>> list(state)
+        ['weight']
     """
     if unvetted not in UNVETTED:
         raise UsageError(f"unvetted must be 'refuse' or 'record', not {unvetted!r}")
     if engine not in ENGINES:
         raise UsageError(f"engine must be 'safeload' or 'torch', not {engine!r}")
     named = (trust,) if isinstance(trust, str | type) else tuple(trust)
-    # Read once: the program may change folders, and a pack that cannot be read must say so here.
-    rules = Terms(policy=policy).rules()
+    # The pack is read once, and here: the program may change its folder, and an error has to be raised now.
+    rules = LoadTerms(policy=policy).rules()
     Trust(named, rules)
-    return protection(Settings(unvetted, named, rules, engine, limits or Limits()))
+    return protection(ProtectionSettings(unvetted, named, rules, engine, limits or Limits()))
 
 
-class Settings(NamedTuple):
+class ProtectionSettings(NamedTuple):
     """What callers of torch.load get while a protection is in force."""
 
     unvetted: str
@@ -83,26 +98,26 @@ class Settings(NamedTuple):
     limits: Limits
 
 
-def protection(settings: Settings) -> Protection:
-    """Put a protection into force without looking at the settings, which were checked."""
+def protection(settings: ProtectionSettings) -> Protection:
+    """Put a protection into force. The caller has checked the settings."""
     made = Protection(settings)
     _put(made)
     return made
 
 
 class Protection:
-    """One call of `protect`, in force until `undo`. A context manager."""
+    """The result of `protect`: in force until `undo`. A context manager, which undoes it at the end."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ProtectionSettings) -> None:
         self.settings = settings
 
     @property
     def active(self) -> bool:
-        """Whether it is in force."""
+        """Whether this protection is in force."""
         return self in _active
 
     def undo(self) -> None:
-        """End it; a second call does nothing. torch.load comes back with the last one that ends."""
+        """End this protection. A second call does nothing. torch.load comes back when the last protection ends."""
         _take_back(self)
 
     def __enter__(self) -> Self:
@@ -114,9 +129,10 @@ class Protection:
 
 _BEFORE = torch.serialization.load
 _lock = threading.RLock()
-# In force, the newest last; replaced as a whole, so that a load reads it without the lock.
+# The protections in force, the newest last. The tuple is replaced, never changed: a load in another thread reads it
+# without the lock, and sees the state before or after, nothing in between. Only writers take the lock.
 _active: tuple[Protection, ...] = ()
-# (module, what `load` was there) in the order of replacing.
+# (module, the `load` that was there), in the order of replacing.
 _replaced: list[tuple[Any, Any]] = []
 _noted: set[str] = set()
 
@@ -131,16 +147,16 @@ def guarded_load(
     mmap: bool | None = None,
     **pickle_load_args: Any,
 ) -> Any:
-    """What stands in torch.load's place."""
+    """The function in the place of torch.load."""
     active = _active
     if not active:
-        # Kept by somebody beyond the end of every protection, whose user undid them.
+        # Every protection was undone, and somebody still holds this function: it is torch.load again.
         return _BEFORE(
             f, map_location, pickle_module, weights_only=weights_only, mmap=mmap, **pickle_load_args
         )  # fmt: skip
     settings = active[-1].settings
     _look_at(pickle_module)
-    terms = Terms(
+    terms = LoadTerms(
         settings.unvetted, settings.trust, settings.policy, bool(weights_only), settings.limits,
         python2_encoding(pickle_load_args), scripts=False,
     )  # fmt: skip

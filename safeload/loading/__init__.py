@@ -1,18 +1,19 @@
-"""Document -> torch. Only this folder and those above it may import torch.
+"""Document -> torch objects. Only this folder and those above it may import torch.
 
-A gerund, because the public function `safeload.load` has the noun.
+The name is a gerund because `safeload.load` is a public function.
 """
 
 from __future__ import annotations
 
 from safeload.errors import MissingExtra
+from safeload.install import install_line
 
 try:
     import torch
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
-    raise MissingExtra("loading needs torch, which is not installed: pip install 'safeload[torch]'") from error
+    raise MissingExtra(f"loading needs torch, which is not installed: {install_line('torch')}") from error
 else:
     del torch
 

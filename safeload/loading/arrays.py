@@ -1,6 +1,6 @@
-"""numpy arrays, scalars, dtypes and random generators out of the Document. numpy is imported here, on first use.
+"""Builds numpy arrays, scalars, dtypes and random generators of the Document. Imported, with numpy, on first use.
 
-Every recipe was checked by `vetted/numpy_*.py`; nothing here takes a name from a file.
+`vetted/numpy/` has checked every spec; nothing here looks up a name from a file.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Resolve = Callable[[object], Any]
 
 
 def array(spec: ArraySpec, storage: Callable[[StorageSpec], bytes]) -> Any:
-    """A numpy array or scalar with its own memory. Object arrays come empty: `fill_objects` completes them."""
+    """A numpy array or scalar with its own memory. An array of objects is empty: `fill_objects` completes it."""
     if spec.objects is not None:
         return np.empty(spec.shape, dtype=object, order="F" if spec.fortran else "C")
     dtype = _dtype(spec.dtype if spec.fields is None else spec.fields)
     data = spec.data if isinstance(spec.data, bytes) else storage(spec.data)
     if dtype.hasobject:
-        # SECURITY: an object dtype over raw bytes would read pointers out of the file.
+        # SECURITY: with an object dtype, numpy would take bytes of the file for pointers.
         raise LoadFailed("a structured dtype with object fields is not built from bytes")
     flat = np.frombuffer(bytearray(data), dtype=dtype) if data else np.empty(0, dtype=dtype)
     if dtype.itemsize == 0:
@@ -35,7 +35,7 @@ def array(spec: ArraySpec, storage: Callable[[StorageSpec], bytes]) -> Any:
 
 
 def _check_texts(array: Any) -> None:
-    """Require characters in every text of `array`, those in its fields included."""
+    """Raise for a text in `array`, or in one of its fields, that holds numbers beyond the last character of Unicode."""
     pending = [array]
     while pending:
         part = pending.pop()
@@ -54,7 +54,7 @@ def _dtype(description: Any) -> np.dtype[Any]:
 
 
 def fill_objects(target: Any, items: list[Any]) -> None:
-    """Put the elements of an object array in place; `items` are in C order."""
+    """Fill an array of objects. `items` are in C order."""
     flat = target.reshape(-1) if target.flags.c_contiguous else None
     if flat is not None:
         for index, item in enumerate(items):
@@ -70,7 +70,7 @@ def dtype(built: Built, resolve: Resolve) -> Any:
 
 
 def transposed(built: Built, resolve: Resolve) -> Any:
-    """An array whose axes are permuted: args (ArraySpec, axes)."""
+    """An array with permuted axes: args (ArraySpec, axes)."""
     return resolve(built.args[0]).transpose(built.args[1])
 
 
@@ -88,7 +88,7 @@ def seed_sequence(built: Built, resolve: Resolve) -> Any:
 
 
 def bit_generator(built: Built, resolve: Resolve) -> Any:
-    """A bit generator with its state; seeded from nothing secret when the file gives no seed sequence."""
+    """A bit generator with its state. Without a seed sequence in the file it is seeded with a constant."""
     sequence = built.args[0]
     made = _GENERATORS[built.kind](0 if sequence is None else resolve(sequence))
     if built.state is not None:
@@ -122,4 +122,4 @@ BUILDERS: dict[str, Callable[[Built, Resolve], Any]] = {
     "numpy.random.RandomState": random_state,
     **dict.fromkeys(_GENERATORS, bit_generator),
 }
-"""Kind of Built -> what makes it; arguments that are Cells are resolved by the walk first."""
+"""Kind of Built -> the function that makes it. The walk has resolved arguments that are Cells."""

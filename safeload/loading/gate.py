@@ -1,7 +1,7 @@
-"""The gate in front of every load: a verdict, and the message of a refusal.
+"""The gate in front of every load: it compares the verdict with what the caller accepts, and writes the refusal.
 
-Only this file decides whether a Document may be built. A verdict is never lowered here; `unvetted="record"` and `trust`
-say what the caller accepts, and dangerous and unjudged are never accepted.
+Only this file decides whether a Document may be built. It never lowers a verdict. The caller says with
+`unvetted="record"` and `trust` what it accepts of an unvetted file; dangerous and unjudged files are never accepted.
 """
 
 from __future__ import annotations
@@ -17,17 +17,22 @@ from safeload.policy.accepting import NAMED
 from safeload.report import Report, remarks
 
 UNVETTED = ("refuse", "record")
-"""What a caller may say of classes outside the table."""
+"""What a caller may choose for classes outside the table."""
 
 _LIMITS = frozenset({"limit-reached", "tensor-expansion", "zip-limit"})
 _SHOWN = 8
 
 
 def admit(report: Report, *, unvetted: str, trust: Trust, narrowed: bool, policy: Policy) -> None:
-    """Return when the judged file may be built, raise UnsafeCheckpoint otherwise.
+    """Return when the objects of the judged file may be built; raise UnsafeCheckpoint otherwise.
 
-    `narrowed` says that weights_only=True shortened the table, for the message. `policy` is what judged the file: what
-    it calls record-safe is admitted as a record, and a strict one admits no remark.
+    Args:
+        report: The judgement of the file.
+        unvetted: "refuse", or "record" to admit classes outside the table as inert records.
+        trust: The classes that the caller trusts.
+        narrowed: Whether weights_only=True has shortened the table. Only the message says so.
+        policy: The policy that judged the file. Its record-safe names are admitted as records; a strict one admits no
+            file with a remark.
     """
     if unvetted not in UNVETTED:
         raise UsageError(f"unvetted must be 'refuse' or 'record', not {unvetted!r}")
@@ -45,7 +50,7 @@ def admit(report: Report, *, unvetted: str, trust: Trust, narrowed: bool, policy
 
 
 def _strict(report: Report, *, narrowed: bool, excused: bool) -> None:
-    """As `admit`, by the policy "strict". Raises UsageError where the caller accepts what it never does."""
+    """The same as `admit` for a strict policy. Raises UsageError when the caller accepts what it never accepts."""
     if excused:
         raise UsageError("the policy 'strict' admits no records: leave out unvetted='record' and trust")
     if report.verdict is not Verdict.CLEAN:
@@ -66,7 +71,7 @@ def _covered(finding: Finding, trust: Trust, policy: Policy) -> bool:
 
 
 def message(report: Report, *, narrowed: bool = False) -> str:
-    """What was outside the table, where, and each way forward."""
+    """The message of a refusal: what is outside the table, where it is, and what the user can do."""
     what = {
         Verdict.UNVETTED: "it needs names outside the vetted table",
         Verdict.DANGEROUS: "it would do something dangerous",
@@ -110,5 +115,5 @@ def _ways(report: Report, listed: list[Finding], narrowed: bool) -> Iterable[str
 
 
 def _text(text: str) -> str:
-    """Text of the file for a terminal: printable ASCII, the rest escaped."""
+    """A text of the file for a terminal: printable ASCII, with everything else escaped."""
     return ascii(text)[1:-1]

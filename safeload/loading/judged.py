@@ -1,6 +1,6 @@
-"""From an input to a Document that may be built: opened, scanned, admitted. The one way to everything in this folder.
+"""From an input to a Document that may be built: opens it, scans it, and asks the gate. Every load begins here.
 
-What is admitted is closed by whoever asked for it, and never judged again: the Document is over the same bytes.
+The caller closes what it gets. Nothing is judged a second time: the Document is over the bytes that were judged.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from safeload.scanning.scanner import Scan, scan_source
 from safeload.source import Source
 
 
-class Terms(NamedTuple):
-    """On which terms a file is admitted: see `load`.
+class LoadTerms(NamedTuple):
+    """What a caller accepts. The fields are arguments of `load`, but for one:
 
-    scripts   whether a TorchScript archive may be taken for the data in it
+    scripts   whether a TorchScript archive may be loaded for the data in it
     """
 
     unvetted: str = "refuse"
@@ -36,7 +36,7 @@ class Terms(NamedTuple):
     scripts: bool = True
 
     def rules(self) -> Policy:
-        """The policy that these terms mean. Reads the pack when one is named by its path."""
+        """The policy that is meant. Reads the pack when `policy` is the path of one."""
         policy = Policy.find(self.policy)
         return policy.weights_only() if self.weights_only else policy
 
@@ -49,30 +49,33 @@ class Judged(NamedTuple):
     trust: Trust
 
     def document(self) -> Document:
-        """What may be built."""
+        """The Document, whose objects may be built."""
         if self.scan.document is None:
             report = self.scan.report
             raise UnsafeCheckpoint(f"{report.path} holds no object to load", report=report)
         return self.scan.document
 
     def close(self) -> None:
-        """Give the input back."""
+        """Close the input."""
         self.source.close()
 
 
 def judge(
     f: Any,
-    terms: Terms,
+    terms: LoadTerms,
     *,
     private: bool = False,
     mapped: bool = False,
     containers: tuple[Container, ...] | None = None,
 ) -> Judged:
-    """Scan `f` and admit it, or raise UnsafeCheckpoint.
+    """Scan `f`, and return it if the gate admits it. Raises UnsafeCheckpoint if not, and what `scan` raises.
 
-    private      read all of it into memory first, so that what is judged is what another reader gets
-    mapped       the caller insists on a map, which only a path can give
-    containers   formats to read it as, in place of what it looks like
+    Args:
+        f: The input, as in `load`.
+        terms: What the caller accepts.
+        private: Read all bytes into memory first. Another reader can then be given exactly the judged bytes.
+        mapped: The caller insists on a map of the file, so `f` has to be a path.
+        containers: Read the input as these formats, whatever it looks like.
     """
     rules = terms.rules()
     trust = Trust(terms.trust, rules)
@@ -91,7 +94,7 @@ def judge(
             )
         admit(scan.report, unvetted=terms.unvetted, trust=trust, narrowed=terms.weights_only, policy=rules)
     except MemoryError:
-        # What filled the memory goes with this error: only then is there room to raise another.
+        # When this block ends, the error and all that filled the memory are freed. Only then is there room for another.
         pass
     except BaseException:
         source.close()
@@ -103,7 +106,7 @@ def judge(
 
 
 def _private(source: Source) -> Source:
-    """All bytes of the input in memory."""
+    """A source with all bytes of the input in memory."""
     data = source.peek(0, source.size)
     source.close()
     return MemorySource(data, source.name)

@@ -1,6 +1,6 @@
-"""`safeload.open`: one tensor at a time out of a checkpoint of any size, lazily as safetensors' `safe_open`.
+"""`safeload.open`: reads single tensors out of a checkpoint of any size, as `safe_open` of safetensors does.
 
-The file is judged once, when it is opened, through the same gate as a load; no storage is read before it is asked for.
+The file is judged once, when it is opened, by the same gate as a load. No storage is read before a caller asks for it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from safeload.document.document import (
 from safeload.document.dtypes import itemsize
 from safeload.errors import UsageError
 from safeload.limits import Limits
-from safeload.loading.judged import Judged, Terms, judge
+from safeload.loading.judged import Judged, LoadTerms, judge
 from safeload.loading.placement import Placement, own_errors
 from safeload.loading.rebuild import Rebuild
 from safeload.loading.slicing import narrowed, span
-from safeload.loading.storages import Storages
+from safeload.loading.storages import TorchStorages
 from safeload.loading.tensors import DTYPES
 from safeload.policy import Policy
 from safeload.tree.paths import enclosed_leaves, named_leaves
@@ -56,27 +56,37 @@ def open(
     mmap: bool | None = None,
     limits: Limits | None = None,
 ) -> LazyCheckpoint:
-    """Open a checkpoint for reading single tensors; a context manager.
+    """Open a checkpoint for reading single tensors; a context manager, used as `safe_open` of safetensors.
 
-        with safeload.open("model.pth") as f:
-            for name in f.keys(): ...
-            weight = f.get_tensor("model.layer1.weight")
-            rows = f.get_slice("model.embedding.weight")[1000:2000]
+    Args:
+        path: A path, the bytes themselves, or a binary file object: torch zip, legacy torch, safetensors, and what else
+            `load` reads.
+        framework: "pt"; for numpy arrays call `.numpy()` on the tensors.
+        device: Where tensors are put.
+        unvetted: "refuse" raises for classes outside the table; "record" lists what the states of their objects hold.
+        trust: As for `load`; but a trusted class is not built here either: its attributes are listed.
+        policy: As for `load`.
+        weights_only: As for `load`.
+        mmap: None or True: tensors view a private map of the file. False: they are read into memory.
+        limits: What a file may cost. None is `Limits()`.
 
-    path      a path, the bytes themselves or a binary file object: torch zip, legacy torch, safetensors, and what else
-              `load` reads
-    device    where tensors are put
-    unvetted  "refuse" raises for classes outside the table; "record" lists what the states of their objects hold. A
-              trusted class is not built here either: its attributes are listed
-    mmap      None or True: tensors view a private map of the file; False: they are read into memory
+    Returns:
+        A `LazyCheckpoint` with `keys()`, `get_tensor(name)`, `get_slice(name)` and `metadata()`.
 
-    The other arguments, and what is raised, are as for `load`; and LimitExceeded when parts of the file are shared on
-    so many paths that its tensors have more than `limits.names` names.
+    Raises:
+        LimitExceeded: Parts of the file are shared on so many paths that its tensors have more than `limits.names`
+            names. What else is raised is as for `load`.
+
+    Example:
+        >>> with safeload.open("model.pt") as f:
+        ...     rows = f.get_slice("weight")[0:1]
+        >>> rows.shape
+        torch.Size([1, 3])
     """
     if framework not in _FRAMEWORKS:
         raise UsageError(f"framework must be 'pt', not {framework!r}: for numpy arrays call .numpy() on the tensors")
     where = Placement(f"cuda:{device}" if isinstance(device, int) else device).target or torch.device("cpu")
-    terms = Terms(unvetted, trust, policy, bool(weights_only), limits or Limits())
+    terms = LoadTerms(unvetted, trust, policy, bool(weights_only), limits or Limits())
     judged = judge(path, terms, mapped=bool(mmap))
     try:
         return LazyCheckpoint(judged, where, use_mmap=mmap, limits=terms.limits)
@@ -86,11 +96,11 @@ def open(
 
 
 class LazyCheckpoint:
-    """An opened checkpoint. Keys are dotted paths (see `safeload.tree.paths`), plain for a flat state_dict.
+    """An opened checkpoint. Keys are dotted paths (see `safeload.tree.paths`): plain names for a flat state_dict.
 
-    A tensor that is tied is listed under each of its names. What has no values yet (an uninitialized parameter) and
-    what is no tensor (numpy arrays, numbers) is not listed: `load` gives those. Tensors are plain ones without
-    gradient, also where the file holds Parameters. May be used by several threads at once.
+    A tied tensor is listed under each of its names. Not listed are parameters without values (uninitialized ones), and
+    what is no tensor (numpy arrays, numbers): `load` gives those. Tensors are plain and without gradient, also where
+    the file holds Parameters. Several threads may use it at once.
     """
 
     def __init__(self, judged: Judged, device: torch.device, *, use_mmap: bool | None, limits: Limits) -> None:
@@ -98,11 +108,14 @@ class LazyCheckpoint:
         self._judged = judged
         self._device = device
         self._leaves: dict[str, Any] = named_leaves(document.root, _is_tensor, limits)
-        # SECURITY: a file inside this one has storages of its own under the same keys.
+        # SECURITY: a file inside this one has its own storages under the same keys. Each leaf has to be read from the
+        # file that it belongs to.
         self._homes = {id(leaf): home for _, leaf, home in enclosed_leaves(document, _is_tensor, limits)}
         self._metadata = dict(document.metadata)
         self._cpu = Placement("cpu")
-        self._storages: Storages | None = Storages(document, self._cpu, use_mmap=use_mmap)
+        self._storages: TorchStorages | None = TorchStorages(document, self._cpu, use_mmap=use_mmap)
+        # Held while a tensor is made: `close` in another thread waits for it, and the storages of one file are read and
+        # mapped by one thread at a time.
         self._lock = threading.Lock()
 
     def keys(self) -> list[str]:
@@ -124,7 +137,7 @@ class LazyCheckpoint:
         return MappingProxyType({key: _shape(leaf) for key, leaf in self._leaves.items()})
 
     def get_shape(self, key: str) -> tuple[int, ...]:
-        """The shape of a tensor, in elements. Of a nested tensor: (pieces,) and the largest size of each dimension."""
+        """The shape of a tensor. For a nested tensor: how many pieces, and the largest size of each dimension."""
         return _shape(self._leaf(key))
 
     def get_dtype(self, key: str) -> torch.dtype:
@@ -132,11 +145,11 @@ class LazyCheckpoint:
         return _dtype(self._leaf(key))
 
     def metadata(self) -> dict[str, str]:
-        """What the container itself says: `__metadata__` of safetensors, the version of a torch zip."""
+        """What the container says of itself: `__metadata__` of safetensors, the version of a torch zip."""
         return dict(self._metadata)
 
     def get_tensor(self, key: str) -> torch.Tensor:
-        """One tensor. Its storage holds no more than the part that it shows."""
+        """One tensor. Its storage holds only the bytes that the tensor shows."""
         leaf, home = self._found(key)
         if isinstance(leaf, TensorSpec):
             return self._view(leaf, home)
@@ -146,14 +159,14 @@ class LazyCheckpoint:
             return made.detach().to(self._device)
 
     def get_slice(self, key: str) -> LazySlice:
-        """A tensor to be indexed: `f.get_slice("w")[10:20]` reads those rows alone."""
+        """A tensor to index: `f.get_slice("w")[10:20]` reads only those rows."""
         leaf, home = self._found(key)
         if not isinstance(leaf, TensorSpec):
             raise UsageError(f"{key!r} is sparse, nested or quantized and cannot be sliced: use get_tensor")
         return LazySlice(self, leaf, home)
 
     def close(self) -> None:
-        """Give the file back. Tensors that were read stay valid."""
+        """Close the file. Tensors that were read stay valid."""
         with self._lock:
             self._storages = None
             self._judged.close()
@@ -168,8 +181,8 @@ class LazyCheckpoint:
         state = " (closed)" if self._storages is None else ""
         return f"<safeload.open of {self._judged.source.name!a}: {len(self._leaves)} tensors{state}>"
 
-    def _open_storages(self, home: Document) -> Storages:
-        """The storages as `home` names them."""
+    def _open_storages(self, home: Document) -> TorchStorages:
+        """The storages of the Document `home`."""
         if self._storages is None:
             raise UsageError("the checkpoint is closed: read its tensors inside the `with`, or before close()")
         return self._storages if home is self._document else self._storages.within(home)
@@ -183,12 +196,12 @@ class LazyCheckpoint:
         return found
 
     def _found(self, key: str) -> tuple[Any, Document]:
-        """The plain tensor under a name, and the Document that has its storage."""
+        """The plain tensor under a name, and the Document that its storage belongs to."""
         leaf = self._leaf(key)
         return _plain(leaf), self._homes.get(id(leaf), self._document)
 
     def _view(self, spec: TensorSpec, home: Document) -> torch.Tensor:
-        """The tensor of `spec` over no more bytes than it shows."""
+        """The tensor of `spec`, over a storage of only the bytes that it shows."""
         dtype = DTYPES[spec.dtype]
         with self._lock, own_errors():
             storages = self._open_storages(home)
@@ -207,10 +220,10 @@ class LazyCheckpoint:
 
 
 class LazySlice:
-    """A tensor that is read where it is indexed. Indices are whole numbers, slices of positive step and an ellipsis.
+    """A tensor whose elements are read when it is indexed, by whole numbers, slices of positive step and an ellipsis.
 
-    Of a mapped storage nothing is read: the result is a view. Otherwise the bytes from the first to the last element
-    shown are read.
+    Over a mapped storage the result is a view, and nothing is read. Otherwise it reads the bytes from the first to the
+    last element of the result.
     """
 
     def __init__(self, checkpoint: LazyCheckpoint, spec: TensorSpec, home: Document) -> None:
@@ -229,7 +242,7 @@ class LazySlice:
         return DTYPES[self._spec.dtype]
 
     def get_shape(self) -> list[int]:
-        """The shape, in the form that safetensors gives."""
+        """The shape as a list, as safetensors gives it."""
         return list(self._spec.shape)
 
     def get_dtype(self) -> torch.dtype:
@@ -253,7 +266,7 @@ def _is_tensor(value: object) -> bool:
 
 
 def _plain(value: object) -> TensorSpec | QuantizedSpec | SparseSpec | NestedTensorSpec | Built | None:
-    """The plain tensor in any tensor-like leaf; None for what is no tensor, or has no values yet."""
+    """The plain tensor in any tensor-like leaf; None for no tensor, and for one without values."""
     while isinstance(value, WrappedTensor):
         if value.kind in _WITHOUT_VALUES:
             return None

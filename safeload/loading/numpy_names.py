@@ -1,4 +1,4 @@
-"""numpy's vetted names as values: scalar types and dtype classes. Imported only when a file uses one."""
+"""The values that numpy's vetted names stand for: scalar types and dtype classes. Imported when a file uses one."""
 
 from __future__ import annotations
 

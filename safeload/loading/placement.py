@@ -1,8 +1,8 @@
-"""Where storages go: torch's map_location, read by torch's own rules.
+"""Moves storages to a device: map_location, by torch's rules.
 
-Semantics: torch/serialization.py `_get_restore_location` and `default_restore_location`, torch 2.13, with two
-differences that the documentation states: a device that does not exist here falls back to the CPU when the caller asked
-for nothing, and a `meta` tag in a file is ignored (torch drops the data).
+Semantics: torch/serialization.py `_get_restore_location` and `default_restore_location`, torch 2.13. Two differences
+are documented: without map_location, a storage of a device that this machine lacks goes to the CPU; and a `meta` tag in
+a file is ignored (torch drops the data).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MapLocation = str | torch.device | Mapping[str, str] | Callable[[torch.UntypedSt
 
 
 class CallersError(Exception):
-    """Carries what the caller's own map_location raised past our handlers; never leaves the library."""
+    """Carries an exception of the caller's own map_location through our handlers. It never leaves the library."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(str(error))
@@ -28,7 +28,7 @@ class CallersError(Exception):
 
 @contextmanager
 def own_errors() -> Iterator[None]:
-    """While torch and numpy build: what they raise becomes LoadFailed, what the caller's own code raised passes."""
+    """For the time of a build: errors of torch and numpy become LoadFailed, those of the caller's code pass through."""
     try:
         yield
     except CallersError as error:
@@ -36,13 +36,13 @@ def own_errors() -> Iterator[None]:
     except SafeloadError:
         raise
     except Exception as error:
-        # torch appends pages of its dispatch table.
+        # Only the first line: torch appends pages of its dispatch table.
         reason = (str(error).splitlines() or [""])[0][:400]
         raise LoadFailed(f"what the file describes could not be built: {type(error).__name__}: {reason}") from error
 
 
 class Placement:
-    """Moves each storage to where map_location wants it."""
+    """Moves each storage to the device that map_location says."""
 
     def __init__(self, map_location: MapLocation) -> None:
         self._map: Mapping[str, str] | None = None
@@ -64,11 +64,11 @@ class Placement:
 
     @property
     def target(self) -> torch.device | None:
-        """The one device everything goes to, None when it depends on the storage."""
+        """The one device of all storages; None when it depends on the storage."""
         return self._fixed
 
     def stays(self, location: str) -> bool:
-        """Whether `place` gives back what it gets for this tag, so that nobody need ask it."""
+        """Whether `place` returns a storage with this tag as it is, so that it need not be called."""
         if self._call is not None or self._map is not None:
             return False
         if self._fixed is not None:
@@ -76,7 +76,7 @@ class Placement:
         return location == "cpu"
 
     def place(self, storage: torch.UntypedStorage, location: str) -> torch.UntypedStorage:
-        """`storage` (on the CPU, with the file's tag `location`) where it belongs."""
+        """Move `storage`, which is on the CPU and has the tag `location` in the file, to its device."""
         if self._call is not None:
             try:
                 result = self._call(storage, location)
@@ -100,7 +100,7 @@ class Placement:
 
 
 def existing_device(location: str) -> torch.device:
-    """The device that a file's tag names when this machine has it, else the CPU."""
+    """The device of a tag in a file, if this machine has it; else the CPU."""
     kind, _, number = location.partition(":")
     cpu = torch.device("cpu")
     if kind in ("cpu", "meta"):
@@ -137,6 +137,6 @@ def _untyped(result: Any, least: int) -> torch.UntypedStorage:
     if not isinstance(inner, torch.UntypedStorage):
         raise UsageError(f"map_location must return a storage or None, not {type(result).__name__}")
     if inner.nbytes() < least:
-        # SECURITY: torch would grow it for the first tensor, with whatever its memory holds.
+        # SECURITY: torch would grow a smaller storage for the first tensor, with whatever the memory holds.
         raise UsageError(f"map_location returned a storage of {inner.nbytes()} bytes for one of {least}")
     return inner

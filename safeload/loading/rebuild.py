@@ -1,10 +1,11 @@
-"""Document -> Python objects: one iterative walk that builds each cell and container once.
+"""Document -> Python objects: one iterative walk that builds each Cell and container once.
 
-Immutable things are built when everything in them exists; containers exist as soon as they are met and are filled at
-the end, because they may hold themselves. What a container holds is visited after what is being built, so each node is
-visited once however many cycles lead to it. Plain containers of the Document become the result (they are ours, made by
-the machine from the judged bytes), so a Document is loaded once. No find_class, no import, no `__setstate__`: what can
-be built is in `values`, `tensors` and `arrays`, and everything else stays a Record.
+An immutable object is built when all of its parts exist. A container exists as soon as the walk meets it, and is filled
+at the end, because it may hold itself. The walk visits the items of a container later than the parts of what it is
+building, so it visits each node once, however many cycles lead to it. The plain containers of the Document become the
+result: the machine made them from the judged bytes, and nobody else holds them. So a Document can be loaded only once.
+There is no find_class, no import and no `__setstate__` here: what can be built is in `values`, `tensors` and `arrays`,
+and everything else stays a Record.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from safeload.document.document import (
 from safeload.document.record import Record
 from safeload.errors import LoadFailed, Malformed
 from safeload.loading.placement import Placement
-from safeload.loading.storages import Storages
+from safeload.loading.storages import TorchStorages
 from safeload.loading.tensors import Tensors
 from safeload.loading.trust import Trust
 from safeload.loading.values import EMPTY, IMMEDIATE, SYMBOLS, distinguishable, fill
@@ -43,7 +44,7 @@ _ENDLESS = "an object holds itself in a way that nothing can build"
 class Rebuild:
     """Builds the objects of one document."""
 
-    def __init__(self, document: Document, storages: Storages, placement: Placement, trust: Trust) -> None:
+    def __init__(self, document: Document, storages: TorchStorages, placement: Placement, trust: Trust) -> None:
         self._document = document
         self._storages = storages
         self._placement = placement
@@ -56,10 +57,10 @@ class Rebuild:
         self._fills: list[Callable[[], None]] = []
 
     def build(self, root: object) -> Any:
-        """What a load returns for `root`. Raises Malformed for a tree that was not judged to its end."""
+        """The object that a load returns for `root`. Raises Malformed for a Document that was not fully judged."""
         _hold_something(self._document)
         found = self._walk(root)
-        # Trusted objects take their state last, when nothing of it is a placeholder any more, enclosed files included.
+        # Trusted objects take their state last: only now no part of it, in enclosed files too, is a placeholder.
         self._trust.settle()
         return found
 
@@ -76,7 +77,7 @@ class Rebuild:
         return self._of(root)
 
     def _visit(self, root: object) -> None:
-        """Make `root`, and first what it cannot be made without."""
+        """Build `root`, and before that the parts that it is made of."""
         todo, made = self._todo, self._made
         todo.append((root, None))
         while todo:
@@ -88,7 +89,7 @@ class Rebuild:
             if kind in _SCALARS:
                 continue
             if id(node) in made:
-                # SECURITY: going into it again would take time without end.
+                # SECURITY: an immutable object cannot hold itself; to go into it again would never end.
                 if made[id(node)] is UNSET:
                     raise Malformed(_ENDLESS)
                 continue
@@ -109,7 +110,7 @@ class Rebuild:
         return found
 
     def _after(self, node: object, finish: Callable[[Any], None], *children: object) -> None:
-        """Finish `node` once `children` are built. Until then it is UNSET: met again, it would hold itself."""
+        """Call `finish` when `children` are built. Until then `node` is UNSET: if it is met again, it holds itself."""
         self._made[id(node)] = UNSET
         self._todo.append((node, finish))
         self._todo.extend((child, None) for child in children)
@@ -131,7 +132,7 @@ class Rebuild:
             self._after(cell, finish, value)
 
     def _soon(self, children: Iterable[object]) -> None:
-        """Have `children` made: strided tensors, which are most of them, now, and the others in their turn."""
+        """Build `children`: strided tensors, which are most of them, at once, the others in their turn."""
         made = self._made
         for child in children:
             if type(child) in _SCALARS:
@@ -203,7 +204,7 @@ class Rebuild:
         self._after(node, finish, *_parts(node))
 
     def _container(self, node: Built) -> None:
-        # A factory is a Symbol and a maxlen a number: their makers need nothing that is still to be built.
+        # The arguments are a factory, which is a Symbol, or a maxlen, which is a number: no part has to be built first.
         for arg in node.args:
             self._argument(arg)
         target = self._made[id(node)] = EMPTY[node.kind](node, self._of)
@@ -265,7 +266,7 @@ class Rebuild:
         return bytes(memoryview(self._storages.get(spec)))  # type: ignore[arg-type]
 
     def _enclosed(self, node: Enclosed) -> None:
-        # As deep as files lie in files, which limits.nesting bounds.
+        # This recurses once for each file in a file, which limits.nesting bounds.
         _hold_something(node.document)
         inner = Rebuild(node.document, self._storages.within(node.document), self._placement, self._trust)
         self._made[id(node)] = inner._walk(node.document.root)
@@ -288,12 +289,12 @@ class Rebuild:
 
 
 def _plain(items: Any) -> bool:
-    """Whether all of `items` are scalars: then there is nothing to build in them."""
+    """Whether all of `items` are scalars, so that none of them has to be built."""
     return _SCALARS.issuperset(map(type, items))
 
 
 def _parts(node: Built) -> list[object]:
-    """What an immutable value is made from and has to exist first."""
+    """The parts of an immutable value, which have to exist before it."""
     parts: list[object] = [arg for arg in node.args if type(arg) not in _SCALARS and not _data(arg)]
     todo: list[object] = list(node.state.values()) if node.state else []
     while todo:
@@ -306,12 +307,12 @@ def _parts(node: Built) -> list[object]:
 
 
 def _data(arg: object) -> bool:
-    """A tuple or list that a maker takes as it is: numbers and text, checked by the shape."""
+    """Whether `arg` is a tuple or list of numbers and text, which the shape has checked and a maker takes as it is."""
     return isinstance(arg, tuple | list) and not any(isinstance(item, Cell | ArraySpec | Built) for item in arg)
 
 
 def _set_attributes(tensor: Any, state: dict[str, object], of: Callable[[object], Any]) -> None:
-    """Names were checked by `torch_tensors.tensor_state`: none is an attribute of Tensor."""
+    """Set attributes. `vetted/torch/tensors.py` (`tensor_state`) has checked that none is an attribute of Tensor."""
     for name, value in state.items():
         setattr(tensor, name, of(value))
 
@@ -346,7 +347,7 @@ _WITHOUT_OBJECT = frozenset({"npy", "npz", "zip", "zip-sequence", "tar"})
 
 
 def _hold_something(document: Document) -> None:
-    """Refuse a file that was judged and has no object of its own: None would pass for its content."""
+    """Raise for a Document without an object: a load would return None, as if that were the content of the file."""
     if document.root is None and document.container in _WITHOUT_OBJECT:
         raise LoadFailed(
             "the file holds no object that can be built: an archive is loaded member by member, and arrays of text or "

@@ -1,6 +1,6 @@
-"""What `tensor[...]` would show, as geometry: a spec and an index in, the spec of the view out. Reads nothing.
+"""Computes the geometry of `tensor[...]`: takes a spec and an index, gives the spec of the view. Reads no element.
 
-Semantics: torch's basic indexing, with whole numbers, slices of positive step and one ellipsis.
+Semantics: torch's basic indexing, by whole numbers, slices of positive step and one ellipsis.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from safeload.errors import UsageError
 
 
 def narrowed(spec: TensorSpec, index: Any) -> TensorSpec:
-    """The view `tensor[index]`. Raises UsageError for what is out of range or no basic index."""
+    """The view `tensor[index]`. Raises UsageError for an index that is out of range, or not a basic one."""
     parts = list(index) if isinstance(index, tuple) else [index]
     gaps = [at for at, part in enumerate(parts) if part is Ellipsis]
     if len(gaps) > 1:
@@ -39,7 +39,7 @@ def narrowed(spec: TensorSpec, index: Any) -> TensorSpec:
 
 
 def span(spec: TensorSpec) -> tuple[int, int]:
-    """(first, count): the elements of the storage from the first to the last that a tensor shows."""
+    """(first, count): the run of elements in the storage from the first to the last one that the tensor shows."""
     if 0 in spec.shape:
         return 0, 0
     return spec.offset, 1 + sum((size - 1) * stride for size, stride in zip(spec.shape, spec.stride, strict=True))
@@ -52,7 +52,7 @@ def _range(part: slice, size: int) -> tuple[int, int, int]:
         raise UsageError(f"no slice of a tensor: {part}") from error
     if step < 1:
         raise UsageError("the step of a slice must be positive")
-    # A step behind the end shows one element, however large: torch's strides have 64 bits.
+    # A step that leads behind the end shows one element, so it may be cut: torch's strides have 64 bits.
     return start, len(range(start, stop, step)), min(step, max(size, 1))
 
 
@@ -62,7 +62,7 @@ def _is_array(part: Any) -> bool:
 
 def _position(part: Any, size: int) -> int:
     try:
-        # To torch a bool is a mask, and a tensor with one element an index that keeps its dimension.
+        # Refused: to torch a bool is a mask, and a tensor with one element is an index that keeps the dimension.
         number = None if isinstance(part, bool) or _is_array(part) else whole_number(part)
     except TypeError:
         number = None

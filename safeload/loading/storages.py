@@ -1,8 +1,8 @@
-"""Storages out of the judged file: mapped privately where that is possible, copied where it is not.
+"""Makes the storages of the judged file: maps them privately where possible, and copies them otherwise.
 
-A map is copy-on-write: writing a tensor never changes the file. What is mapped is the file that was judged (its open
-descriptor, not its path). SECURITY: bytes of a map can still change when somebody writes into the file; nothing whose
-value decides validity is read from here (see `document.SparseSpec.checked`).
+A map is copy-on-write: writing to a tensor never changes the file. The map is of the judged file itself: of its open
+descriptor, not of its path. SECURITY: another program that writes into the file can still change bytes of the map. So
+no value that decides whether a tensor is valid is read from here (see `document.SparseSpec.checked`).
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from safeload.inputs import FileSource
 from safeload.loading.placement import CallersError, Placement
 from safeload.source import Source
 
-# torch aligns storages to 64 in files; kernels need the size of the largest element, complex128.
+# Alignment of a mapped storage of unknown type: kernels need that of the largest element, complex128. torch aligns
+# storages in files to 64.
 _UNTYPED_ALIGNMENT = 16
-# What `Storages.first` makes: dtypes for which torch knows as_strided_ whatever its age.
+# The dtypes that `TorchStorages.first` makes: every version of torch has as_strided_ for them.
 _ROWS = frozenset(
     {torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64, torch.complex128}
     | {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool}
 )
-# Python names it since 3.13; the number is that of Linux on these processors.
+# MAP_NORESERVE, which Python has since 3.13; before that the number that Linux has on these processors.
 _UNRESERVED: int = getattr(
     mmap,
     "MAP_NORESERVE",
@@ -37,8 +38,8 @@ _UNRESERVED: int = getattr(
 )
 
 
-class Storages:
-    """The storages of one Document (and of those enclosed in it), each made once."""
+class TorchStorages:
+    """Makes the storages of one Document, and of files enclosed in it, each once."""
 
     def __init__(self, document: Document, placement: Placement, *, use_mmap: bool | None) -> None:
         self._document = document
@@ -50,14 +51,14 @@ class Storages:
         self._maps: dict[int, tuple[torch.UntypedStorage, mmap.mmap] | None] = {}
         self._native = document.big_endian == (sys.byteorder == "big")
 
-    def within(self, document: Document) -> Storages:
-        """The same storages, seen from a document enclosed in this one."""
-        inner = Storages(document, self._placement, use_mmap=self._use_mmap)
+    def within(self, document: Document) -> TorchStorages:
+        """The same storages, for a document that is enclosed in this one."""
+        inner = TorchStorages(document, self._placement, use_mmap=self._use_mmap)
         inner._made, inner._views, inner._maps = self._made, self._views, self._maps
         return inner
 
     def get(self, spec: StorageSpec) -> torch.UntypedStorage:
-        """The storage that `spec` denotes, the same object for the same key (and view)."""
+        """The storage that `spec` denotes: the same object for the same key (and view)."""
         document = self._document if spec.home is None else spec.home
         place = (id(document), spec.key)
         found = self._made.get(place)
@@ -75,10 +76,10 @@ class Storages:
         return part
 
     def first(self, spec: StorageSpec, dtype: torch.dtype) -> torch.Tensor | None:
-        """All of a mapped storage as one row of `dtype`, when it is the first to be made of it and stays on the CPU.
+        """A flat tensor of `dtype` over all of a mapped storage, if nothing was made of it yet and it stays on the CPU.
 
-        None where any of that does not hold, and `get` is to be asked. It gives what `get` and `Tensor.set_` give
-        together in a third of the time, and to most tensors that is all of it.
+        Otherwise None, and the caller uses `get`. This is a shortcut for `get` and `Tensor.set_`, in a third of their
+        time, and most tensors need nothing else.
         """
         if not self._native or spec.home is not None or spec.view is not None or dtype not in _ROWS:
             return None
@@ -96,9 +97,9 @@ class Storages:
         return row
 
     def span(self, spec: StorageSpec, start: int, length: int) -> torch.UntypedStorage:
-        """`length` bytes of the storage (of its view) from `start`, on the CPU, made anew: mapped or read alone.
+        """A new storage on the CPU of only `length` bytes from `start` of the storage (of its view), mapped or read.
 
-        Start and length are multiples of the size of the elements. Compressed storages are inflated whole.
+        Start and length are multiples of the size of an element. A compressed storage is inflated as a whole.
         """
         document = self._document if spec.home is None else spec.home
         if length == 0:
@@ -111,9 +112,9 @@ class Storages:
             return _part(self._read(spec, whole, document), start, length)
         return self._read(spec, Extent(whole.offset + start, length, length), document)
 
-    def fresh(self) -> Storages:
-        """The same file and map, with nothing made yet: what is made through it does not stay in memory here."""
-        again = Storages(self._document, self._placement, use_mmap=self._use_mmap)
+    def fresh(self) -> TorchStorages:
+        """The same file and map, with no storage made yet: this object does not keep what the new one makes."""
+        again = TorchStorages(self._document, self._placement, use_mmap=self._use_mmap)
         again._maps = self._maps
         return again
 
@@ -140,7 +141,7 @@ class Storages:
     def _mappable(self, spec: StorageSpec, extent: Extent) -> bool:
         if not self._use_mmap or not extent.stored:
             return False
-        # Bytes may be shown as a wider type by another tensor over them.
+        # Another tensor may show the same bytes as a wider type.
         alignment = _UNTYPED_ALIGNMENT if spec.dtype in (None, "uint8") else itemsize(spec.dtype)
         return extent.offset % alignment == 0
 
@@ -150,7 +151,7 @@ class Storages:
             try:
                 mapped = _private_map(source)
             except (OSError, ValueError):
-                # A file system without maps, or an address space that is used up: copying still works.
+                # The file system has no maps, or the address space is used up: copying still works.
                 self._maps[key] = None
             else:
                 if source.changed() and not _unlinked(source):
@@ -162,7 +163,7 @@ class Storages:
 
 
 def _unlinked(source: FileSource) -> bool:
-    """Whether all that changed is that no path leads to the file any more: it was deleted, or replaced by another."""
+    """Whether the only change of the file is that its path is gone: it was deleted, or replaced by another file."""
     status = os.fstat(source.fileno())
     now = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     return status.st_nlink == 0 and now == source.identity[:4]
@@ -172,7 +173,8 @@ def _private_map(source: FileSource) -> mmap.mmap:
     """A copy-on-write map of the whole file."""
     if not _UNRESERVED:
         return mmap.mmap(source.fileno(), source.size, access=mmap.ACCESS_COPY)
-    # Linux would set memory aside for every page that could be written, and refuse to map a file larger than it has.
+    # Without the flag, Linux reserves memory for every page that could be written, and refuses to map a file that is
+    # larger than the memory.
     return mmap.mmap(
         source.fileno(),
         source.size,
@@ -184,13 +186,13 @@ def _private_map(source: FileSource) -> mmap.mmap:
 def _extent(spec: StorageSpec, document: Document) -> Extent:
     extent = document.storages.get(spec.key)
     if extent is None or extent.size != spec.nbytes:
-        # The judge has refused this; a Document that gets here otherwise is refused again.
+        # The judge refuses such a file. This is for a Document that did not come from the judge.
         raise Malformed(f"storage {spec.key} is not in the file as it was declared")
     return extent
 
 
 def _part(storage: torch.UntypedStorage, start: int, length: int) -> torch.UntypedStorage:
-    """A storage over some of the bytes of another, which it keeps alive."""
+    """A storage over some bytes of another one, which it keeps alive."""
     part = storage[start : start + length]
     if not isinstance(part, torch.UntypedStorage) or part.nbytes() != length:
         raise LoadFailed(f"torch gave no storage of {length} bytes")
@@ -198,7 +200,7 @@ def _part(storage: torch.UntypedStorage, start: int, length: int) -> torch.Untyp
 
 
 def _copied(source: Source, extent: Extent) -> torch.UntypedStorage:
-    """A private copy, read (and inflated) once."""
+    """A private copy of the bytes, read (and inflated) once."""
     if extent.stored and isinstance(source, FileSource):
         data = bytearray(extent.size)
         source.read_into(extent.offset, data)
@@ -208,7 +210,7 @@ def _copied(source: Source, extent: Extent) -> torch.UntypedStorage:
         except MemoryError:
             raise
         except Exception as error:
-            # Bytes in memory cannot fail: what does is the caller's own file object.
+            # Bytes in memory do not fail: this is an error of the caller's own file object.
             raise CallersError(error) from error
         if len(data) != extent.size:
             raise Malformed("the input got shorter between the scan and the load", offset=extent.offset)

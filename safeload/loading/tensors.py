@@ -1,6 +1,6 @@
-"""Tensors out of specs: one builder for each kind of leaf, all geometry checked before torch is called.
+"""Builds tensors from specs: one function for each kind of leaf. All geometry is checked before torch is called.
 
-Only constructors that take data are used; nothing here looks a name up that a file gave.
+Uses only constructors that take data, and looks up no name from a file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from safeload.document.document import (
 from safeload.document.dtypes import BITS
 from safeload.document.elements import numel
 from safeload.loading.placement import Placement
-from safeload.loading.storages import Storages
+from safeload.loading.storages import TorchStorages
 
 DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in BITS if hasattr(torch, name)}
 _SWITCH = threading.Lock()
@@ -32,9 +32,9 @@ _EMPTY = (0,)
 
 
 class Tensors:
-    """Builds tensors over the storages of one document."""
+    """Builds the tensors of one document over its storages."""
 
-    def __init__(self, storages: Storages, placement: Placement) -> None:
+    def __init__(self, storages: TorchStorages, placement: Placement) -> None:
         self._storages = storages
         self._placement = placement
         self._typed: dict[tuple[int, torch.dtype], Any] = {}
@@ -82,16 +82,16 @@ class Tensors:
                 dtype=dtype,
                 device=device,
             )
-        # torch's set_ on a quantized tensor takes a typed storage; the sizes were checked against it.
+        # On a quantized tensor, set_ takes a typed storage. The judge has compared the sizes with it.
         tensor.set_(_typed(storage, dtype), data.offset, data.shape, data.stride)
         return tensor
 
     def sparse(self, spec: SparseSpec) -> torch.Tensor:
-        """A sparse tensor over private copies of the indices that were checked, with torch's own check on top."""
+        """A sparse tensor over private copies of the checked indices. torch checks them again."""
         values = self.strided(spec.values)
         indices = [_private(data, part, values.device) for data, part in zip(spec.checked, spec.indices, strict=True)]
-        # torch keeps the switch for the check in one place of the process, and puts back what it found there: of two
-        # threads at once the second would find, and leave behind, what the first set.
+        # The switch for torch's check is one per process, and torch puts back the value that it found. Of two threads
+        # at once, the second would find the value of the first, and leave it behind for good.
         with _SWITCH:
             if spec.layout == "torch.sparse_coo":
                 tensor = torch.sparse_coo_tensor(
@@ -117,17 +117,18 @@ class Tensors:
         )
 
     def storage(self, spec: StorageValue) -> Any:
-        """A storage as a value. torch gives a typed storage for both forms: bytes for an untyped one."""
+        """A storage that stands as a value. torch always gives a typed one: of bytes for an untyped storage."""
         untyped = self._storages.get(spec.storage)
         dtype = torch.uint8 if spec.storage.dtype is None else DTYPES[spec.storage.dtype]
-        # One key is one object, as often as a file names it; `Storages` keeps the storage, so its id stays taken.
+        # One key gives one object, however often a file names it. `TorchStorages` keeps the storage alive, so no other
+        # object gets its id.
         key = (id(untyped), dtype)
         if key not in self._typed:
             self._typed[key] = _typed(untyped, dtype)
         return self._typed[key]
 
     def leaf(self, spec: object, built: Callable[[object], Any]) -> Any:
-        """The tensor for any tensor-like leaf; `built` gives what stands at an inner cell."""
+        """The tensor for any tensor-like leaf. `built` takes an inner Cell and returns the object built for it."""
         if isinstance(spec, TensorSpec):
             return self.strided(spec)
         if isinstance(spec, WrappedTensor):
@@ -141,7 +142,7 @@ class Tensors:
         raise AssertionError(f"no tensor leaf: {type(spec).__name__}")
 
     def wrapped(self, spec: WrappedTensor, built: Callable[[object], Any]) -> Any:
-        """A Parameter, Buffer, uninitialized parameter or plain tensor; attributes are set by the caller."""
+        """A Parameter, Buffer, uninitialized parameter or plain tensor. The caller sets its attributes."""
         inner = resolve(spec.data)
         if isinstance(inner, Built) and inner.kind == "torch.Tensor":
             device = self._placement.target or torch.device("cpu")

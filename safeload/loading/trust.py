@@ -1,10 +1,10 @@
-"""`trust=`: the classes that the caller lets a load rebuild, and the one way in which it does.
+"""`trust=`: the classes that the caller lets a load rebuild. There is one way to rebuild an object:
 
     object.__new__(cls), then the saved attributes into its __dict__
 
-No constructor, no `__setstate__`, no `__reduce__` callable and no setattr: of the code of a class nothing runs while
-loading (its methods run later, when the caller uses the object). A class is found by the exact module and qualname that
-the *caller's* class has; what a file names is compared with that, never imported.
+No constructor, no `__setstate__`, no `__reduce__` callable and no setattr is called: no code of the class runs during a
+load. Its methods run later, when the caller uses the object. A name in a file is compared with the module and qualname
+of the *caller's* classes; it is never imported.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from safeload.document.record import Record
 from safeload.errors import UnsafeCheckpoint, UsageError
 from safeload.loading.torch_nn import classes as torch_nn
 from safeload.loading.torch_nn.fills import fill
-from safeload.policy import Kind, Policy
+from safeload.policy import Policy, Standing
 
 TORCH_NN = "torch.nn"
 
@@ -32,19 +32,19 @@ _ABSTRACT = 1 << 20
 
 
 class _Plain:
-    """What every instance of a Python class without slots is laid out like."""
+    """A Python class without slots, for comparison: a class whose instances have this layout can be rebuilt."""
 
 
 class Trust:
     """The trusted classes of one load.
 
-    trust    classes, dotted names of classes ("package.module.Net", imported because the caller says so), and
-             "torch.nn" for the reviewed classes and activation functions of torch.nn, which any trusted nn.Module
-             implies. One class or name may be given alone
-    policy   its dangerous names are never trusted
+    trust    classes; dotted names of classes ("package.module.Net"), which are imported because the caller says so; and
+             "torch.nn" for the reviewed classes and activation functions of torch.nn, which every trusted nn.Module
+             implies. A single class or name needs no list
+    policy   names that it calls dangerous are never trusted
+    hashing  the trusted classes with an own __hash__ or __eq__: a dict would run it, so instances are refused as keys
 
-    `hashing` are those of them whose __hash__ or __eq__ a dict would run: their instances are no keys of a load.
-    Raises UsageError for what is no class, cannot be imported, or cannot be rebuilt by `object.__new__`.
+    Raises UsageError for an entry that is no class, cannot be imported, or cannot be rebuilt by `object.__new__`.
     """
 
     def __init__(self, trust: Iterable[type | str] | type | str = (), policy: Policy | None = None) -> None:
@@ -62,28 +62,28 @@ class Trust:
             cls = _class(item)
             place = (cls.__module__, cls.__qualname__)
             decision = policy.decide(*place)
-            if decision.kind is Kind.DANGEROUS:
+            if decision.kind is Standing.DANGEROUS:
                 raise UsageError(f"trust cannot name {'.'.join(place)}: {decision.reason}")
             if reason := _unfit(cls):
                 raise UsageError(f"trust cannot rebuild {'.'.join(place)}: {reason}")
             self._classes[place] = cls
             with_torch = with_torch or issubclass(cls, nn.Module)
         if with_torch:
-            safe = {p: c for p, c in torch_nn.classes().items() if policy.decide(*p).kind is not Kind.DANGEROUS}
+            safe = {p: c for p, c in torch_nn.classes().items() if policy.decide(*p).kind is not Standing.DANGEROUS}
             self._classes = {**safe, **self._classes}
             self._functions = torch_nn.functions()
         self.hashing = frozenset(cls for cls in self._classes.values() if _hashing(cls))
         self._names = {".".join(place) for place in (*self._classes, *self._functions)}
 
     def covers(self, name: str) -> bool:
-        """Whether `name` (module and qualname, dotted) is a class or function that a load may rebuild or refer to."""
+        """Whether a load may rebuild or refer to `name`, the dotted module and qualname of a class or function."""
         return name in self._names
 
     def shell(self, record: Record) -> Any:
-        """What stands for `record` before its state is known: an empty instance, or a function; None to keep it.
+        """An empty instance, or a function, for `record`; None when it is not trusted, and stays a record.
 
-        `record` may still be part of a Document. Raises UnsafeCheckpoint where a trusted class is not spelled as
-        `object.__reduce_ex__` does, or has a `__setstate__` of its own.
+        The state follows with `finish`. Raises UnsafeCheckpoint when a trusted class is not pickled in the form of
+        `object.__reduce_ex__`, or has its own `__setstate__`.
         """
         place = (record.module, record.qualname)
         if record.args is None:
@@ -94,7 +94,7 @@ class Trust:
         if cls is None:
             return None
         if resolve(record.args) != () or resolve(record.kwargs):
-            # SECURITY: arguments are for a constructor or a __reduce__ callable; neither is ever called.
+            # SECURITY: arguments are for a constructor or a __reduce__ callable. A load never calls either.
             raise _refused(record, "is built by a call with arguments, and trust never calls anything")
         if record.items is not None:
             raise _refused(record, "is given items, as only a list or dict takes")
@@ -106,18 +106,18 @@ class Trust:
             raise _refused(record, f"cannot be made empty ({error})") from None
 
     def finish(self, target: object, record: Record) -> None:
-        """Keep `target`, made by `shell`, and its record, whose state `settle` sets once everything is built."""
+        """Keep `target`, which `shell` has made, and its record. `settle` sets the state when everything is built."""
         if place_of(type(target)) in self._classes:
             self._pending.append((target, record))
 
     def settle(self) -> None:
-        """Check and set the state of every finished object. To be called when every container is filled.
+        """Check and set the state of every object. Call it when every container is filled.
 
-        Raises UnsafeCheckpoint for a state that reaches further than data: see `_attributes` and `torch_nn`.
+        Raises UnsafeCheckpoint for a state that is more than data: see `_attributes` and `torch_nn`.
         """
         pending, self._pending = self._pending, []
         for target, record in pending:
-            # Never setattr: properties and __setattr__ are code.
+            # SECURITY: into __dict__, never setattr: properties and __setattr__ are code of the class.
             torch_nn.attributes_of(target).update(_attributes(target, record))
         for target, _ in pending:
             if issubclass(type(target), nn.Module):
@@ -134,7 +134,7 @@ def place_of(cls: type) -> torch_nn.Name:
 
 
 def _attributes(target: object, record: Record) -> dict[str, Any]:
-    """The attributes that the state of `record` gives to `target`, complete for this version of torch."""
+    """The attributes in the state of `record`, with those that this version of torch needs besides."""
     state = record.state
     if type(state) is tuple and len(state) == 2 and state[1] is None:
         state = state[0]
@@ -160,7 +160,7 @@ def _attributes(target: object, record: Record) -> dict[str, Any]:
 
 
 def _check_name(cls: type, name: str, record: Record) -> None:
-    # SECURITY: a dunder steers Python itself; a name of the class would replace a method by what the file chose.
+    # SECURITY: Python itself uses dunders; and a name of the class would replace a method by what the file has chosen.
     if name.startswith("__") or name == "_compiled_call_impl" or torch_nn.shadows(cls, name):
         raise _refused(record, f"sets {name[:100]!a}, which belongs to the class")
 
@@ -171,7 +171,7 @@ def _refused(record: Record, why: str) -> UnsafeCheckpoint:
 
 
 def _own_setstate(cls: type) -> str | None:
-    """The class above `cls` whose `__setstate__` pickle would call and `fill` does not stand for, or None."""
+    """The base class whose `__setstate__` pickle would call, unless `fill` does the same; else None."""
     for above in cls.__mro__:
         if "__setstate__" in vars(above) and torch_nn.classes().get(place_of(above)) is not above:
             return f"{above.__module__}.{above.__qualname__}"
@@ -179,7 +179,7 @@ def _own_setstate(cls: type) -> str | None:
 
 
 def _class(item: object) -> type:
-    """The class that the caller gave, or named."""
+    """The class that the caller has given, or named. Raises UsageError."""
     if isinstance(item, type):
         return item
     if not isinstance(item, str):
@@ -202,7 +202,7 @@ def _class(item: object) -> type:
 
 
 def _imported(name: str, item: str) -> object:
-    """The module `name`, None when there is none. SECURITY: `name` is the caller's, never one that a file holds."""
+    """The module `name`; None when there is none. SECURITY: `name` is from the caller, never from a file."""
     if name in sys.modules:
         return sys.modules[name]
     try:
@@ -216,7 +216,7 @@ def _imported(name: str, item: str) -> object:
 
 
 def _unfit(cls: type) -> str | None:
-    """Why `object.__new__(cls)` and attributes do not make an instance of `cls`, None when they do."""
+    """Why `object.__new__(cls)` and attributes do not make a whole instance of `cls`; None when they do."""
     if type(cls) not in (type, ABCMeta):
         return f"its metaclass {type(cls).__name__} makes instances in a way of its own"
     if cls.__flags__ & _ABSTRACT:

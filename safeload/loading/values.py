@@ -1,8 +1,8 @@
-"""The closed table of plain values: each kind of Built the vetted shapes can denote -> what makes it.
+"""The closed table of plain values: kind of Built, which a vetted shape denotes -> the function that makes it.
 
-Two sorts. Immutable values are made at once from their arguments. Containers are made empty and filled when everything
-they hold exists, because they may hold themselves. Nothing here is looked up by a name from a file: the keys are those
-that the shapes write, and a test holds both lists equal.
+There are two sorts. An immutable value is made at once, from its arguments. A container is made empty, and filled when
+all of its items exist, because it may hold itself. Nothing is looked up by a name from a file: the keys are the kinds
+that the shapes write, and a test compares the two lists.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import types
 import typing
 import uuid
 
-# SECURITY: the classes themselves, and not what another package may have put under their names in `collections`: a
-# published attack is a checkpoint beside a package that replaces OrderedDict by something that runs its argument.
+# SECURITY: from `_collections`, because another package may have replaced the names in `collections`. A published
+# attack is a checkpoint with a package that replaces OrderedDict by a class that runs its argument.
 from _collections import OrderedDict, defaultdict, deque  # type: ignore[import-not-found, unused-ignore]
 from collections.abc import Callable, Container
 from typing import Any
@@ -116,7 +116,7 @@ IMMEDIATE: dict[str, Callable[[Built, Resolve], Any]] = {
     "torch.from_numpy": _from_numpy,
     "torch.torch_version.TorchVersion": lambda built, of: torch.torch_version.TorchVersion(built.args[0]),
 }
-"""Kinds made at once. `of` gives what stands at an argument."""
+"""Kinds that are made at once. `of` takes an argument and returns the object built for it."""
 
 
 EMPTY: dict[str, Callable[[Built, Resolve], Any]] = {
@@ -128,14 +128,14 @@ EMPTY: dict[str, Callable[[Built, Resolve], Any]] = {
     "argparse.Namespace": lambda built, of: argparse.Namespace(),
     "types.SimpleNamespace": lambda built, of: types.SimpleNamespace(),
 }
-"""Kinds made empty and filled later by `fill`."""
+"""Kinds that are made empty, and that `fill` fills later."""
 
 
 def fill(built: Built, target: Any, of: Resolve, own: Container[type] = ()) -> None:
-    """Put items and attributes into a container of EMPTY."""
+    """Put items and attributes into a container that EMPTY made."""
     items = built.items
     if isinstance(items, dict):
-        # Not `update`: a Counter would add, and equal keys of file and memory must not merge silently.
+        # Not `update`: that of a Counter adds.
         put = dict.__setitem__ if not isinstance(target, OrderedDict) else OrderedDict.__setitem__
         for key, value in zip(distinguishable([of(key) for key in items], own), items.values(), strict=True):
             put(target, key, of(value))
@@ -149,17 +149,17 @@ def fill(built: Built, target: Any, of: Resolve, own: Container[type] = ()) -> N
 
 
 def distinguishable(keys: list[Any], own: Container[type] = ()) -> list[Any]:
-    """`keys`, when a dict or set of them takes no more time than their number says; raises Malformed.
+    """`keys`. Raises Malformed when a dict or set of them would take far more time than their number says.
 
-    SECURITY: the hashes of numbers, fractions and UUIDs can be chosen. With one hash for all, the time is the square
-    of their number, and comparing two Fractions is slow. The machine bounds plain keys; here are those made of calls.
-    Classes of `own` have methods that a dict or set would run.
+    SECURITY: a file can choose the hashes of numbers, fractions and UUIDs. If all are equal, a dict takes quadratic
+    time, and to compare two Fractions is slow. The machine bounds plain keys, this function bounds those that calls
+    have made. `own` are classes whose methods a dict or set would run: their instances are refused.
     """
     hashes: collections.Counter[int] = collections.Counter()
     for key in keys:
         if type(key) not in _RANDOM_OR_BOUNDED:
             parts = _weight(key, own)
-            # A key of many parts takes as many times as long to compare.
+            # The time to compare a key grows with its parts.
             try:
                 hashes[hash(key)] += 1 + parts // 8
             except TypeError as error:
@@ -170,7 +170,7 @@ def distinguishable(keys: list[Any], own: Container[type] = ()) -> list[Any]:
 
 
 def _weight(key: Any, own: Container[type]) -> int:
-    """The parts of a key, those that it shares counted each time; raises Malformed for more than KEY_PARTS."""
+    """How many parts a key has; a shared part counts each time. Raises Malformed for more than KEY_PARTS."""
     pending, seen = [key], 0
     while pending:
         part = pending.pop()
@@ -186,10 +186,10 @@ def _weight(key: Any, own: Container[type]) -> int:
 
 
 KEY_PARTS = 768
-"""Parts of one key. At a scan `limits.key_elements` says the same of what it can see."""
+"""The most parts of one key. `limits.key_elements` is the same bound for the parts that a scan sees."""
 
 SAME_HASH = 100
-"""Keys with one hash in a mapping or set. Honest ones are one or two, -1 and -2."""
+"""The most keys with the same hash in a mapping or set. Honest ones are two: -1 and -2."""
 
 _RANDOM_OR_BOUNDED = frozenset({type(None), bool, int, float, str, bytes})
 
@@ -226,4 +226,4 @@ SYMBOLS: dict[str, Any] = {
     **{f"torch.{name}": getattr(torch, name) for name in _TORCH_NAMES if hasattr(torch, name)},
     "torch.nn.parameter.Parameter": torch.nn.Parameter,
 }
-"""Vetted names that may stand as values. A vetted name outside this table stays an inert Record."""
+"""Vetted name -> the value that it stands for. A vetted name outside this table stays an inert Record."""

@@ -1,8 +1,8 @@
-"""Do two runs over the same bytes come to the same? Effects, value, and which objects are one object.
+"""Compares two runs over the same bytes: their effects, their values, and which objects are one object.
 
-Needed where one pickle has two readings, because of what an unpickler remembers of the pickles before it. Iterative,
-and linear: whatever has parts, or is long, has one partner on the other side, so that nothing is compared twice. Errs
-only towards "no". Nothing here means anything by a name.
+One pickle has two readings when an unpickler remembers entries of the pickles before it. The comparison is iterative
+and linear: every long value, and every value with parts, gets one partner on the other side, so nothing is compared
+twice. It may say "no" of equal programs; it never says "yes" of different ones. Knows no meaning of a name.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Final
 from safeload.document.cell import Cell
 from safeload.machine.program import Call, Effect, Extension, Global, Mutation, Persistent, Program
 
-# Atoms of more letters, bytes or bits than this are compared once for each object.
+# A text, bytes or number with more letters, bytes or bits than this is compared once, and then known by its id.
 _LONG: Final = 512
 
 
 def alike(one: Program, other: Program) -> bool:
-    """Whether two whole programs of the same bytes have the same effects in the same order, and leave the same."""
+    """Whether two whole programs of the same bytes have the same effects in the same order, and leave equal values."""
     if len(one.effects) != len(other.effects) or len(one.notes) != len(other.notes):
         return False
     compared = _Comparison()
@@ -31,22 +31,22 @@ def alike(one: Program, other: Program) -> bool:
 
 
 class _Comparison:
-    """What is known so far of which object on one side is which on the other."""
+    """Which object on one side stands for which on the other, as far as is known."""
 
     def __init__(self) -> None:
         self.partners: dict[int, int] = {}
         self.taken: set[int] = set()
-        # The number of the effect that made a node, on either side.
+        # id of a node -> number of the effect that made it, on either side.
         self.ours: dict[int, int] = {}
         self.theirs: dict[int, int] = {}
 
     def number(self, first: Cell, second: Cell) -> None:
-        """`first` and `second` were made by the same effect."""
+        """Record that the same effect made `first` and `second`."""
         self.ours[id(first)] = len(self.ours)
         self.theirs[id(second)] = len(self.theirs)
 
     def effects_agree(self, first: Effect, second: Effect) -> bool:
-        """Whether two effects do the same; what they name is compared too."""
+        """Whether two effects do the same to the same values."""
         if type(first) is not type(second):
             return False
         if isinstance(first, Global) and isinstance(second, Global):
@@ -70,7 +70,7 @@ class _Comparison:
         return True
 
     def agree(self, one: object, other: object) -> bool:
-        """Whether two values are the same, to their last part."""
+        """Whether two values are equal in all of their parts."""
         pending: list[tuple[object, object]] = [(one, other)]
         while pending:
             a, b = pending.pop()
@@ -89,7 +89,7 @@ class _Comparison:
         return True
 
     def _met(self, a: object, b: object) -> int:
-        """1 when the two were compared with each other, -1 when one of them was with another, 0 when neither was."""
+        """1 when `a` and `b` are partners, -1 when one of them has another partner. Else makes them partners, and 0."""
         partner = self.partners.get(id(a))
         if partner is not None:
             return 1 if partner == id(b) else -1
@@ -100,7 +100,7 @@ class _Comparison:
         return 0
 
     def _parts(self, a: object, b: object, pending: list[tuple[object, object]]) -> bool:
-        """Compare what `a` and `b`, of one type, are made of; parts go to `pending`."""
+        """Compare `a` and `b`, which have one type. Their parts go to `pending`."""
         if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
             if len(a) != len(b):
                 return False
@@ -109,20 +109,23 @@ class _Comparison:
         if isinstance(a, dict) and isinstance(b, dict):
             if len(a) != len(b):
                 return False
-            # In their order, which is a part of the value.
+            # In the order of insertion: it is a part of the value.
             pending.extend(zip(a.keys(), b.keys(), strict=True))
             pending.extend(zip(a.values(), b.values(), strict=True))
             return True
         if isinstance(a, (set, frozenset)) and isinstance(b, (set, frozenset)):
-            # Their order tells nothing: nodes are hashed by where they lie in memory.
+            # The order of iteration says nothing: a node is hashed by its address in memory.
             return sorted([_token(x, self.ours) for x in a]) == sorted([_token(x, self.theirs) for x in b])
         if isinstance(a, float):
-            return repr(a) == repr(b)
+            return repr(a) == repr(b)  # `==` says no of nan, and yes of 0.0 and -0.0
         return a == b
 
 
 def _has_identity(value: object) -> bool:
-    """Whether it matters, or saves time, to know which object `value` is. Empty tuples are all one object."""
+    """Whether to remember which object `value` is: it may be shared, or costs time to compare again.
+
+    Empty tuples are all one object to Python.
+    """
     if isinstance(value, (list, dict, set, bytearray)):
         return True
     if isinstance(value, (tuple, frozenset)):
@@ -133,7 +136,7 @@ def _has_identity(value: object) -> bool:
 
 
 def _token(value: object, numbers: dict[int, int]) -> str:
-    """A text that two elements of sets have in common when they are the same; elements have few parts, see `Keys`."""
+    """A text for an element of a set: equal elements have equal texts. `Keys` bounds the parts of an element."""
     done: dict[int, str] = {}
     pending = [value]
     while pending:
@@ -150,7 +153,7 @@ def _token(value: object, numbers: dict[int, int]) -> str:
         elif isinstance(part, Cell):
             done[id(part)] = f"node {numbers.get(id(part), -1)}"
         elif isinstance(part, (str, bytes)):
-            # Its hash is kept with it: a long text may be a part of many elements.
+            # By hash, which Python keeps in the object: a long text may be a part of many elements.
             done[id(part)] = f"{type(part).__name__} {len(part)} {hash(part)}"
         else:
             done[id(part)] = f"{type(part).__name__} {part!r}"

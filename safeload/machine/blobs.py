@@ -1,7 +1,7 @@
-"""Can a bytes literal be a pickle of its own? A first look at it, before it is given to the machine.
+"""A first look at a bytes literal: could it be a pickle of its own? The machine then answers for sure (`nested.acts`).
 
-Says no only of what no unpickler gets anywhere with, so that the usual literal costs a table read or two. Text is never
-asked about: nobody can give a str to an unpickler. The machine's own answer is `interpreter.acts`.
+It says no only of literals with which no unpickler gets anywhere. Most literals cost one or two look-ups in a table.
+Nobody asks about text: an unpickler does not take a str.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ FIRST: Final = bytes(
 # Nothing shorter can hold a pickle that calls anything: `(cA\nb\no.` has 8 bytes, one with a hole in it 7.
 SHORTEST: Final = 7
 
-# What brings a name, an extension or a persistent load into a pickle, without which it makes plain data: opcodes that
-# take what is on the stack, and those that take lines.
+# A pickle without a name, an extension or a persistent load makes only plain data. These opcodes bring one: the first
+# with what is on the stack or with a number, the others with lines of text.
 _TAKING: Final = re.compile(rb"[Q\x82-\x84\x93]")
 _READING: Final = re.compile(rb"[ciP]")
 _ARCHIVE: Final = b"PK\x03\x04"

@@ -1,6 +1,6 @@
-"""Which handler stands for which opcode: those that the interpreter's loop does not hold itself.
+"""The table from opcode to handler, for the opcodes that the interpreter's loop does not execute itself.
 
-A test holds loop and table together to the 68 opcodes, each in exactly one of the two.
+A test checks that each of the 68 opcodes is in the loop or in this table, and in one of them only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The machine: bytes of one pickle in, a Program out. It runs nothing and imports nothing that a pickle names.
 
 Semantics are those of CPython's C unpickler, Modules/_pickle.c. For any bytes at all, `run` returns a Program or raises
-Malformed or LimitExceeded; whatever else comes out is a bug. It knows no container, no rule and no meaning of a name.
+Malformed or LimitExceeded; any other exception is a bug. Knows no container, no rule and no meaning of a name.
 """
 
 from __future__ import annotations
@@ -39,16 +39,25 @@ def run(
 ) -> Program:
     """What the pickle at `start` of `data` would do.
 
-    data      a prefix of the input
-    more      given a length, returns a longer prefix of the same input, at least that long where the input is;
-              a prefix as long as the last one says that the input ends. It may and should return more than asked.
-    encoding  of python 2 strings: "ASCII" as pickle.load, "utf-8" as torch.load, "latin1" or "bytes"
-    memo      what an Unpickler remembers from the pickles that it read before, and is given what this one adds, up to
-              where it breaks. All else starts anew with each load(): stack, marks, protocol. None: remembers nothing
+    Args:
+        data: A prefix of the input.
+        start: Offset of the first opcode in `data`.
+        limits: How many opcodes, stack values, memo entries and bytes the stream may cost.
+        more: Takes a length and returns a longer prefix of the same input, at least that long unless the input is
+            shorter. A prefix no longer than the last one says that the input has ended. It may return more than was
+            asked, and is called less often when it does.
+        encoding: Of python 2 strings: "ASCII" as pickle.load, "utf-8" as torch.load, "latin1" or "bytes".
+        memo: What an Unpickler remembers from the pickles that it read before. The run adds the entries of this one, up
+            to where it breaks. Stack, marks and protocol start anew, as with each load(). None remembers nothing.
 
-    Raises Malformed for bytes that CPython refuses, LimitExceeded for more than `limits` allow; both carry `offset`,
-    and as `partial` the Program up to the opcode that failed. A stream on which CPython versions differ is no error:
-    its Program has notes. Raises UsageError for an unknown encoding or a negative start.
+    Returns:
+        The Program. A stream that CPython versions read differently is no error: its Program has notes.
+
+    Raises:
+        Malformed: CPython refuses these bytes.
+        LimitExceeded: The stream costs more than `limits` allow. Like Malformed it carries `offset`, and as `partial`
+            the Program up to the opcode that failed.
+        UsageError: The encoding is unknown, or the start negative.
     """
     state = State(data, start, limits, more, encoding, memo, lambda raw: is_nested(raw, limits))
     pause()
@@ -69,11 +78,11 @@ def run(
 
 
 def _room(state: State, done: int, limits: tuple[int, int, int], size: int) -> int:
-    """How many opcodes may run before the next look. Raises LimitExceeded once a limit is passed.
+    """How many opcodes may run before the next look at the limits. Raises LimitExceeded once a limit is passed.
 
-    An opcode counts one, pushes at most one value or mark, and makes at most one memo entry: so nothing need be counted
-    one by one. `size` is the stack with its marks; that limit may be passed by an eighth, because measuring it takes
-    as long as there are marks.
+    One opcode pushes at most one value or mark, and makes at most one memo entry. So a batch that is no longer than the
+    room that is left cannot pass a limit, and the loop counts nothing. `size` is the stack with its marks. The stack
+    may pass its limit by an eighth: measuring it takes as long as there are marks, so it is measured rarely.
     """
     opcodes, stack, memo = limits
     entries = len(state.memo)
@@ -95,9 +104,10 @@ def _size(state: State) -> int:
 
 
 def interpret(state: State, limits: tuple[int, int, int]) -> Program:
-    """Run opcodes until STOP."""
+    """Run opcodes until STOP. Raises what `run` raises."""
     program = state.program
-    # At least the size of the stack with its marks.
+    # An upper bound of the values and marks on the stack: each opcode adds at most one. The stack itself is measured
+    # only when this bound is over the limit.
     bound = 0
     while not program.whole:
         if bound > limits[1]:
@@ -107,14 +117,15 @@ def interpret(state: State, limits: tuple[int, int, int]) -> Program:
         try:
             _loop(state, batch)
         except (IndexError, KeyError) as error:
-            # Nothing but the stack and the memo is indexed unchecked: see `_loop`.
+            # `_loop` and the handlers index two things without a check, the stack and the memo: IndexError is an
+            # underflow, KeyError a memo entry that does not exist.
             raise _named(state, error) from None
     _finish(state)
     return program
 
 
 def is_nested(raw: bytes, limits: Limits = _DEFAULTS) -> bool:
-    """Whether bytes are a pickle that does something, or an archive: what the machine asks of each bytes literal."""
+    """Whether `raw` is a pickle that does something, or an archive. The machine asks this of each bytes literal."""
     return may_begin(raw) and (is_archive(raw) or acts(raw, limits, interpret))
 
 
@@ -126,10 +137,10 @@ def steps(
     more: Callable[[int], bytes] | None = None,
     encoding: str = "ASCII",
 ) -> Iterator[State]:
-    """The same machine, one opcode at a time: for who explains what it does. Ten times slower than `run`.
+    """The same machine, one opcode at a time, for a caller that explains a pickle. Ten times slower than `run`.
 
-    Gives its State before the first opcode and after each one. It is the machine's own: look, change nothing, and look
-    before the next step. Arguments and errors are those of `run`.
+    Yields the State before the first opcode and after each one. It is always the same object: the caller reads what it
+    needs before it takes the next step, and changes nothing. Arguments and errors are those of `run`.
     """
     state = State(data, start, limits, more, encoding, None, lambda raw: is_nested(raw, limits))
     program = state.program
@@ -173,11 +184,13 @@ def _named(state: State, error: Exception) -> Malformed:
 def _loop(state: State, batch: int) -> None:
     """Run `batch` opcodes, or fewer up to STOP, which makes the Program whole.
 
-    One long function because a call costs more than an opcode; what is rare goes to the handlers, by table. Numbers
-    are literals because a global costs a look-up in plain Python. Order is by frequency in real checkpoints. What would
-    need a check for nearly every opcode is left to fail: `stack` and `memo` raise IndexError and KeyError, which the
-    caller names.
+    This is one long function because a call costs more than an opcode. Rare opcodes go to the handlers, by table. The
+    branches stand in the order of frequency in real checkpoints. Opcodes are written as numbers because a global costs
+    a look-up in plain Python. No branch checks that the stack holds enough: `stack` and `memo` raise IndexError and
+    KeyError by themselves, and the caller turns them into Malformed.
     """
+    # Local names, because each access to `state` costs a look-up in plain Python. Whatever may change one of them
+    # (`need`, a handler) is followed by reading it again; the `finally` below writes all of them back.
     data = state.data
     end = state.end
     pos = state.pos
@@ -193,6 +206,10 @@ def _loop(state: State, batch: int) -> None:
     try:
         for step in range(batch):  # noqa: B007 - read after the loop
             offset = pos
+            # Every read of an operand has this form: what lies before `end` is there, anything else asks for more
+            # bytes, leaves a frame, or raises.
+            # Every read of an operand has this form: what lies before `end` is there, anything else asks for more
+            # bytes, leaves a frame, or raises.
             if pos >= end:
                 state.need(pos + 1, pos)
                 data = state.data
@@ -206,7 +223,7 @@ def _loop(state: State, batch: int) -> None:
                     end = state.end
                 index = data[pos] | data[pos + 1] << 8 | data[pos + 2] << 16 | data[pos + 3] << 24
                 pos += 4
-                if index >= 0x4000000:
+                if index >= 0x4000000:  # SPARSE_MEMO of `objects`
                     note_sparse(state, offset)
                 memo[index] = stack[-1]
             elif op == 0x68:  # BINGET
@@ -231,6 +248,10 @@ def _loop(state: State, batch: int) -> None:
                 stack.append(data[pos])
                 pos += 1
             elif op == 0x94:  # MEMOIZE
+                # The index is the number of entries, not the highest one plus one: CPython does the same, also when a
+                # PUT left a hole and this overwrites an entry.
+                # The index is the number of entries, not the highest one plus one: CPython does the same, also when a
+                # PUT left a hole and this overwrites an entry.
                 memo[len(memo)] = stack[-1]
                 memoized = True
             elif op == 0x58 or op == 0x8C:  # noqa: PLR1714 - BINUNICODE, SHORT_BINUNICODE; a set is slower
@@ -249,6 +270,7 @@ def _loop(state: State, batch: int) -> None:
                     size = data[pos]
                     pos += 1
                 stop = pos + size
+                # SECURITY: before `need`, which would read up to the announced length: the length is the attacker's.
                 if size > longest:
                     state.check_size(size, offset)
                 if stop > end:
@@ -259,10 +281,12 @@ def _loop(state: State, batch: int) -> None:
                 try:
                     text = raw.decode()
                 except UnicodeDecodeError:
+                    # CPython takes lone surrogates too. The plain call above is the fast one, and agrees on other text.
                     text = decode(raw, offset)
                 stack.append(text)
                 pos = stop
             elif op == 0x28:  # MARK
+                # The stack splits: see `State`. An opcode above the mark sees an empty list, and cannot reach under it.
                 below.append(stack)
                 stack = []
             elif op == 0x74:  # TUPLE
@@ -278,6 +302,7 @@ def _loop(state: State, batch: int) -> None:
                 stack.append(())
             elif op == 0x51:  # BINPERSID
                 pid = stack[-1]
+                # A persistent load consumes its id, as a call consumes its arguments: see `State.call`.
                 if not state.touching:
                     state.touching = changeable(pid)
                 loaded = Persistent(pid, False, offset)
@@ -331,11 +356,14 @@ def _loop(state: State, batch: int) -> None:
             elif op == 0x5D:  # EMPTY_LIST
                 stack.append([])
             elif op == 0x2E:  # STOP
+                # Values that are left on the stack are no error to CPython: `_finish` notes them.
                 state.program.value = stack.pop()
                 state.program.whole = True
                 offset = pos
                 break
             else:
+                # A handler works on `state`. `below`, `memo` and `effects` are the same objects there and here; the
+                # stack may be another list afterwards, and `need` may have replaced `data`.
                 state.pos = pos
                 state.stack = stack
                 handlers[op](state, offset)
@@ -346,6 +374,8 @@ def _loop(state: State, batch: int) -> None:
         else:
             offset = pos
     finally:
+        # Also when an opcode raises: `offset` is then where it begins, which the error names, and the Program up to it
+        # goes out as `partial`.
         state.pos = pos
         state.stack = stack
         state.program.end = offset

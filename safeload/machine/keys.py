@@ -1,11 +1,12 @@
-"""Which values may be hashed, and at what price.
+"""Which values the machine may hash, and at what price.
 
-SECURITY: hashing a tuple recurses in C without a check, a tuple that shares its parts hashes each part every time it is
-met, and hashes of numbers are not secret. So a key is walked here, with a bound, before Python is allowed to hash it.
+SECURITY: Python must not hash a key from a file before this file has walked it, with a bound, for three reasons:
+hashing a tuple recurses in C without a check; a tuple that shares its parts hashes a part again at each occurrence; and
+hashes of numbers are no secret, so a file can choose keys that all collide.
 
 This is the only place of the machine where depth matters. Containers may nest as deep as the stream is long: building
-and freeing them recurses nowhere (CPython's trashcan), and `==`, `repr` and copying raise RecursionError. A measured
-depth would be worth little here, since a structure with shortcuts has a short path to each of its parts.
+and freeing them does not recurse (CPython's trashcan), and `==`, `repr` and copying raise RecursionError. The walk
+counts parts, not depth: a structure that shares its parts can be deep by one path and shallow by another.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from safeload.errors import LimitExceeded, Malformed
 
 
 class Keys:
-    """The rules for keys of one run, with what is left of its budget of keys that can be built to collide."""
+    """The rules for the keys of one run, and how many more keys it may have whose hashes a file can choose."""
 
     __slots__ = ("collidable", "elements")
 
@@ -24,7 +25,7 @@ class Keys:
         self.collidable = collidable
 
     def check(self, key: object, offset: int) -> bool:
-        """True when `key` is, or holds, a Cell: equality of what it denotes is then unknown here.
+        """Check `key` before it is hashed. True when it is or holds a Cell: nobody knows yet what it is equal to.
 
         Raises Malformed for a key that cannot be hashed, LimitExceeded for one that may cost too much.
         """
@@ -37,7 +38,7 @@ class Keys:
         return self._walk(key, offset)
 
     def _walk(self, key: object, offset: int) -> bool:
-        """`check` for a key with parts, or of an integer so large that its hash can be chosen."""
+        """`check` for a key with parts, and for an integer so large that its hash can be chosen."""
         cells = False
         left = self.elements
         guessable = 0
@@ -46,7 +47,8 @@ class Keys:
             part = pending.pop()
             left -= 1
             if isinstance(part, Cell):
-                # SECURITY: once it is built, what it denotes is hashed and compared each time that it is met.
+                # SECURITY: the loader hashes and compares the built object again at each occurrence. So the parts of
+                # what a judged Cell denotes count like parts of the key.
                 cells = True
                 inner = _denoted(part)
                 if not isinstance(inner, (tuple, frozenset, list, dict, set, bytearray)):
@@ -59,6 +61,7 @@ class Keys:
                     left += len(part)
                 guessable += isinstance(part, frozenset) * 2
             elif isinstance(part, int):
+                # The hash of an int is its value modulo a known prime: whoever writes the file chooses it.
                 left -= part.bit_length() // 64
                 guessable += 1 if part.bit_length() <= 64 else 2
             elif part is None or isinstance(part, float):
@@ -79,7 +82,7 @@ class Keys:
 
 
 def _denoted(cell: Cell) -> object:
-    """What `cell` denotes: UNSET while nothing is judged."""
+    """What `cell` denotes; UNSET when the judge has not seen it yet."""
     value: object = cell.value
     while isinstance(value, Cell):
         value = value.value

@@ -1,8 +1,9 @@
-"""The opcodes that push a literal spelled as text or by a length, and are too rare to be in the interpreter's loop.
+"""Opcodes that push a literal, written as text or with a length, and are too rare for the interpreter's loop.
 
-Text forms come in spellings on which CPython's C and Python readers, its versions and pickletools differ. The one form
-that pickle itself writes is canonical; any other is noted and then read the way most of them read it, so that what
-follows is still seen. Semantics: CPython Modules/_pickle.c (3.11) and Lib/pickle.py; issues are CPython's.
+CPython's C and Python readers, its versions and pickletools read some text forms differently. The form that pickle
+itself writes is canonical. Any other form gets a note, which keeps the file from being clean, and is read the way most
+readers do, so that the effects behind it are still found. Semantics: CPython Modules/_pickle.c (3.11) and
+Lib/pickle.py; numbers in comments are CPython issues.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Final
 from safeload.errors import Malformed
 from safeload.machine.state import State
 
-# Not -0: as an INT it has three bytes with its newline, and older C readers take those for a bool.
+# What pickle writes. Not -0: an INT of it has three bytes with its newline, and older C readers take that for a bool.
 _INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]*")
 _FLOAT: Final = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|-?inf|nan")
+# C converts with base 0, to which a leading zero means octal.
 _OCTAL: Final = rb"\s*[+-]?0[0-7]+\s*"
 _ESCAPE: Final = rb"(?s:\\(\n|[\\'\"abfnrtv]|[0-7]{1,3}|x[0-9A-Fa-f]{2}|.|$))"
 _ESCAPES: Final = {
@@ -33,11 +35,13 @@ _ESCAPES: Final = {
 }
 # CPython refuses longer text unless told otherwise, and the conversion takes quadratic time.
 _DIGITS: Final = 4300
-_SPELLED: Final = re.compile(rb"\s*+[+-]?+(?:0[xX][0-9A-Fa-f_]++|(?:0[bBoO])?+[0-9_]++)\s*+")
+# What any reader, of any base, takes for a number. Possessive: matching takes linear time. But not around a group:
+# there Python before 3.11.5 stays behind a part that matched when the rest of the group did not.
+_SPELLED: Final = re.compile(rb"\s*+[+-]?+(?:0[xX][0-9A-Fa-f_]++|(?:0[bBoO])?[0-9_]++)\s*+")
 
 
 def _number(text: bytes, offset: int) -> int:
-    """The integer that a non-canonical `text` most likely stands for."""
+    """The integer that most readers make of a non-canonical `text`."""
     # C stops at a zero byte, Python refuses it (126996).
     text = text.partition(b"\0")[0]
     for base in (10, 0):
@@ -51,12 +55,13 @@ def _number(text: bytes, offset: int) -> int:
 
 
 def integer(state: State, text: bytes, offset: int) -> int:
-    """The integer spelled by `text`, noting every spelling but pickle's own."""
+    """The integer that `text` spells. Notes every spelling that pickle does not write."""
     if not text:
         raise Malformed("a number is missing", offset=offset)
     if len(text) > _DIGITS + 1:
-        # SECURITY: a limit, for another reader converts it and goes on: blanks and underscores are no digits to it, and
-        # how many digits are too many is a setting. What no reader converts is no limit, but the end.
+        # SECURITY: LimitExceeded, not Malformed. Another reader may convert this text and go on to what follows: it
+        # does not count blanks and underscores, and its limit of digits is a setting. Malformed would say that every
+        # reader stops here; that holds only for text that no reader converts.
         if _SPELLED.fullmatch(text.partition(b"\0")[0]):
             raise state.limit("integer_bytes", f"a text integer of {len(text)} bytes", offset)
         raise Malformed(f"{text[:40]!r} is not an integer", offset=offset)
@@ -68,12 +73,12 @@ def integer(state: State, text: bytes, offset: int) -> int:
         return _number(text, offset)
     try:
         return int(text)
-    except ValueError as error:  # more digits than this process allows
+    except ValueError as error:  # more digits than this process allows (sys.set_int_max_str_digits)
         raise state.limit("integer_bytes", str(error), offset) from None
 
 
 def load_int(state: State, offset: int) -> None:
-    """INT: a line of decimal digits, where 00 and 01 are False and True."""
+    """INT: a line of decimal digits; 00 and 01 are False and True."""
     text = state.line(offset)
     if text in (b"00", b"01"):
         state.stack.append(text == b"01")
@@ -105,6 +110,7 @@ def load_long4(state: State, offset: int) -> None:
 
 
 def _counted_long(state: State, size: int, offset: int) -> None:
+    # SECURITY: first, because a conversion to text or another base takes quadratic time later.
     if size > state.integer_limit:
         raise state.limit("integer_bytes", f"an integer of {size} bytes", offset)
     pos = state.pos
@@ -132,12 +138,12 @@ def load_float(state: State, offset: int) -> None:
 
 
 def _escape(match: re.Match[bytes]) -> bytes:
-    """What one backslash sequence of a STRING stands for."""
+    """The bytes that one backslash sequence of a STRING stands for."""
     code: bytes = match[1]
     if code in _ESCAPES:
         return _ESCAPES[code]
     if code[:1].isdigit() and code[:1] < b"8":
-        return bytes([int(code, 8) & 0xFF])
+        return bytes([int(code, 8) & 0xFF])  # \400 to \777 wrap around in CPython too
     if len(code) == 3:
         return bytes([int(code[1:], 16)])
     return b"\\" + code
@@ -159,7 +165,7 @@ def unescape(state: State, text: bytes, offset: int) -> bytes:
 
 
 def _push_string(state: State, raw: bytes, offset: int) -> None:
-    """Push a python 2 str in the encoding of this run."""
+    """Push a python 2 str, decoded as this run's `encoding` says."""
     encoding = state.encoding
     if encoding == "bytes":
         state.stack.append(raw)
@@ -214,7 +220,7 @@ def load_binunicode8(state: State, offset: int) -> None:
 
 
 def decode(raw: bytes, offset: int) -> str:
-    """`raw` as UTF-8 in which lone surrogates may be spelled, or Malformed."""
+    """`raw` decoded as UTF-8, lone surrogates included. Raises Malformed."""
     try:
         return raw.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError as error:

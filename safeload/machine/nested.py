@@ -1,7 +1,7 @@
-"""Does a bytes literal do anything when it is read as a pickle? Asked of the machine, once for each literal.
+"""Asks the machine whether a bytes literal does anything when somebody reads it as a pickle. Once for each literal.
 
-Knows no rule: whoever has the Program judges what it found. Literals inside a literal are not interpreted in their turn
-here, because a thousand of them in one another would be read a thousand times.
+Knows no rule: the scanner judges the literals that this file finds. Literals inside a literal are not interpreted
+here: the innermost of a thousand nested ones would be read a thousand times.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from safeload.limits import Limits
 from safeload.machine.program import Call, Global, Mutation, Program
 from safeload.machine.state import State
 
-# Pickles in a row inside one literal; more of them are taken for an attack on patience.
+# Pickles in a row inside one literal. A literal with more counts as one that acts, so that it costs no more time.
 _ROW: Final = 64
 
 Interpreter = Callable[[State, tuple[int, int, int]], Program]
 
 
 def acts(data: bytes, limits: Limits, interpret: Interpreter) -> bool:
-    """Whether an unpickler that is given `data`, again and again, does anything but make plain data and import names.
+    """Whether an unpickler that reads `data` to its end, one pickle after the other, does more than make plain data.
 
-    True when a named thing is called, or given state or items; and when a pickle ends well that names anything, calls
-    what somebody else supplies, or holds bytes that may be a pickle. Stops where no unpickler goes on.
+    True when a pickle calls a named thing, or gives it state or items. Also true when a pickle that ends with STOP
+    names anything, calls what the loader supplies, or holds bytes that may be a pickle. Reading ends where every
+    unpickler gives up.
 
-    SECURITY: an unpickler with other limits or another encoding than ours goes on where we would stop, so a limit
-    counts as an effect, and the encoding is the one that no text breaks. What is behind the first pickle is read with
-    an empty memo and with the one that the pickles before it left.
+    SECURITY: another unpickler may have other limits or another encoding, and go on where ours stops. So a limit counts
+    as an effect, and the encoding is latin1, which decodes any bytes. A pickle behind the first one is read twice: with
+    an empty memo, and with the memo that the pickles before it left, because a loader may do either.
     """
     kept: dict[int, object] = {}
     start = 0
@@ -38,7 +39,8 @@ def acts(data: bytes, limits: Limits, interpret: Interpreter) -> bool:
         for memo in (kept, {}) if number else (kept,):
             state = State(data, start, limits, None, "latin1", memo, _every)
             program = state.program
-            # A literal that is longer than the bytes is cut off for every unpickler: see `_cut_off` too.
+            # No limit for literals: one that is longer than `data` is cut off to every unpickler. `_cut_off` says the
+            # same of integers.
             state.string_limit = 1 << 62
             try:
                 interpret(state, (limits.opcodes, limits.stack, limits.memo))
@@ -59,7 +61,7 @@ def acts(data: bytes, limits: Limits, interpret: Interpreter) -> bool:
 
 
 def _cut_off(data: bytes, error: LimitExceeded) -> bool:
-    """Whether what is over a limit is a LONG4 that is longer than the bytes."""
+    """Whether the limit was reached by a LONG4 that is longer than `data`: then every unpickler stops there."""
     at = -1 if error.offset is None else error.offset
     if error.limit != "integer_bytes" or data[at : at + 1] != b"\x8b":
         return False
@@ -67,12 +69,16 @@ def _cut_off(data: bytes, error: LimitExceeded) -> bool:
 
 
 def _every(raw: bytes) -> bool:
-    """The probe of a literal's own literals: whatever could be a pickle is a reason to have the whole judged."""
+    """The probe for the literals inside a literal: one that could be a pickle is reason enough to judge the whole."""
     return True
 
 
 def _does(program: Program) -> bool:
-    """See `acts`. The machine goes on where CPython raises: raw numbers would pass for pickles that change them."""
+    """Whether `program` does what `acts` looks for.
+
+    The machine goes on where CPython raises, as in a call of a number. Such effects do not count: raw numbers in a
+    checkpoint are full of opcodes, and would all pass for pickles.
+    """
     named = len(program.blobs) > 0
     for effect in program.effects:
         if isinstance(effect, Global):
@@ -80,7 +86,7 @@ def _does(program: Program) -> bool:
         elif isinstance(effect, Call):
             func = effect.func
             if isinstance(func, Global):
-                # Bytes end in the name of an INST: C refuses the empty name, and Python finds nothing by it.
+                # An INST whose name the end of the bytes cuts off: C refuses the empty name, and Python finds nothing.
                 if func.name:
                     return True
             elif not isinstance(func, Cell):
@@ -98,8 +104,8 @@ def _does(program: Program) -> bool:
 
 
 def _bears(kind: str, target: object, payload: object) -> bool:
-    """Whether CPython may go on after such a change of plain data."""
+    """Whether CPython may go on after this change of plain data, rather than raise."""
     if kind == "build":
-        # Only state that is nothing, in the one part or in both, is never set.
+        # CPython sets no state when it is empty, or a pair of two empty parts. Any other state of plain data raises.
         return not payload or (isinstance(payload, tuple) and not any(payload))
     return kind == "setitem" and isinstance(target, (list, bytearray))

@@ -1,4 +1,4 @@
-"""The opcodes that build containers, name globals, call and steer the stream, when too rare for the interpreter's loop.
+"""Opcodes that build containers, name globals, call or steer the stream, and are too rare for the interpreter's loop.
 
 Each handler takes the state and the offset of its opcode. Stack underflow is an IndexError that the interpreter names.
 Semantics: CPython Modules/_pickle.c (3.11). Nothing is imported or called; names are only recorded.
@@ -62,7 +62,7 @@ def load_put(state: State, offset: int) -> None:
 
 
 def note_sparse(state: State, offset: int) -> None:
-    """Record an index on which CPython versions differ (144410): older ones run out of memory."""
+    """Note an index that only some CPython versions can hold: older ones run out of memory (issue 144410)."""
     state.note("a memo index is so large that some CPython versions fail", offset)
 
 
@@ -71,7 +71,7 @@ def note_sparse(state: State, offset: int) -> None:
 
 def load_list(state: State, offset: int) -> None:
     """LIST: a list of what is above the mark."""
-    # The stack above the mark is a list of its own that nobody else holds.
+    # Already a new list that nobody else holds: no copy is needed.
     made = state.pop_mark()
     state.stack.append(made)
 
@@ -117,6 +117,8 @@ def load_appends(state: State, offset: int) -> None:
     elif items:
         state.mutate("append", target, items, offset)
     else:
+        # No Mutation, because C does nothing here; no silence either, because Python looks up `extend` of the target.
+        # No Mutation, because C does nothing here; no silence either, because Python looks up `extend` of the target.
         state.note("APPENDS of nothing to no list: C does nothing, Python calls extend", offset)
 
 
@@ -134,7 +136,7 @@ def load_setitems(state: State, offset: int) -> None:
 
 
 def set_items(state: State, target: object, items: list[object], offset: int) -> None:
-    """Give keys and values, one after the other, to `target`."""
+    """Give `target` the flat list [key, value, key, value, ...]."""
     if isinstance(target, dict):
         fill(state, target, items, offset)
         touch(state, target, offset)
@@ -145,12 +147,15 @@ def set_items(state: State, target: object, items: list[object], offset: int) ->
 
 
 def fill(state: State, target: dict[object, object], items: list[object], offset: int) -> None:
-    """Put keys and values into a plain dict."""
+    """Put the flat list [key, value, key, value, ...] into a plain dict."""
     if len(items) % 2:
         raise Malformed("a key without a value", offset=offset)
+    # A Cell stands for an object that is not built yet, so nobody knows here which keys it is equal to. Of equal keys
+    # the last value wins in CPython: with such a key in the dict, no entry may be taken for a new one.
     celled = bool(state.cell_keyed) and id(target) in state.cell_keyed
     for i in range(0, len(items), 2):
         key = items[i]
+        # SECURITY: before the key is hashed: the hash of a hostile key may recurse, or take forever. See `Keys`.
         if not isinstance(key, str) and state.keys.check(key, offset):
             celled = True
             state.cell_keyed[id(target)] = target
@@ -173,7 +178,7 @@ def load_additems(state: State, offset: int) -> None:
 
 
 def add(state: State, target: set[object], items: list[object], offset: int) -> None:
-    """Put `items` into a plain set."""
+    """Put `items` into a plain set. The checks are those of `fill`."""
     celled = bool(state.cell_keyed) and id(target) in state.cell_keyed
     for item in items:
         if not isinstance(item, str) and state.keys.check(item, offset):
@@ -185,7 +190,7 @@ def add(state: State, target: set[object], items: list[object], offset: int) -> 
 
 
 def touch(state: State, target: object, offset: int) -> None:
-    """Remember that a plain container changed, once somebody may have consumed it."""
+    """Record that a plain container changed, once a call may have consumed it: see `Program.touched`."""
     if state.touching:
         state.touched[id(target)] = offset
 
@@ -194,8 +199,10 @@ def touch(state: State, target: object, offset: int) -> None:
 
 
 def find(state: State, module: str, name: str, offset: int) -> Global:
-    """The global `module.name`, renamed from python 2 where CPython would."""
+    """Record the import of `module.name`, under the name that CPython looks up."""
     new_module, new_name = module, name
+    # Below protocol 3 CPython (fix_imports) takes names for those of python 2: first the pair of module and name, then
+    # the module alone. A table of ours would drift from the one that the loading Python has.
     if state.proto < 3:
         renamed = _compat_pickle.NAME_MAPPING.get((module, name))
         if renamed is not None:
@@ -220,26 +227,27 @@ def _name(state: State, encoding: str, offset: int) -> str:
 
 
 def load_global(state: State, offset: int) -> None:
-    """GLOBAL: a module and a name, a line each."""
+    """GLOBAL: import a module and a name, a line each."""
     module = _name(state, "utf-8", offset)
     name = _name(state, "utf-8", offset)
     state.stack.append(find(state, module, name, offset))
 
 
 def load_stack_global(state: State, offset: int) -> None:
-    """STACK_GLOBAL: a module and a name, any two str on the stack."""
+    """STACK_GLOBAL: import the module and name that are the top two values."""
     name = state.stack.pop()
     module = state.stack.pop()
     if not isinstance(module, str) or not isinstance(name, str):
         if isinstance(module, Cell) or isinstance(name, Cell):
-            # What a call returns may be a str: the name is then known to nobody before it runs.
+            # A call may return a str. Nobody knows the name then before the call has run.
             raise Malformed("STACK_GLOBAL takes a name that is computed", offset=offset)
         raise Malformed("STACK_GLOBAL takes something that is no str", offset=offset)
     state.stack.append(find(state, module, name, offset))
 
 
 def load_inst(state: State, offset: int) -> None:
-    """INST: a class named by two lines, called with what is above the mark."""
+    """INST: call the class that two lines name, with what is above the mark."""
+    # Before the name is recorded: without a mark CPython imports nothing.
     if not state.below:
         raise state.underflow(offset)
     module = _name(state, "ascii", offset)
@@ -250,21 +258,21 @@ def load_inst(state: State, offset: int) -> None:
 
 
 def load_obj(state: State, offset: int) -> None:
-    """OBJ: the lowest value above the mark, called with the others."""
+    """OBJ: call the lowest value above the mark with the others."""
     above = state.pop_mark()
     func = above[0]
     state.stack.append(state.call("obj", func, tuple(above[1:]), None, offset))
 
 
 def load_newobj(state: State, offset: int) -> None:
-    """NEWOBJ: `cls.__new__(cls, *args)`."""
+    """NEWOBJ: call `cls.__new__(cls, *args)`."""
     args = state.stack.pop()
     func = state.stack.pop()
     state.stack.append(state.call("newobj", func, args, None, offset))
 
 
 def load_newobj_ex(state: State, offset: int) -> None:
-    """NEWOBJ_EX: `cls.__new__(cls, *args, **kwargs)`."""
+    """NEWOBJ_EX: call `cls.__new__(cls, *args, **kwargs)`."""
     kwargs = state.stack.pop()
     args = state.stack.pop()
     func = state.stack.pop()
@@ -280,6 +288,7 @@ def load_build(state: State, offset: int) -> None:
 
 
 def _extension(state: State, code: int, offset: int) -> None:
+    # What a code stands for is the business of the loading process: the machine never looks it up in its own registry.
     if code <= 0:
         raise Malformed("an extension code must be above 0", offset=offset)
     made = Extension(code, offset)
@@ -304,7 +313,7 @@ def load_ext4(state: State, offset: int) -> None:
 
 
 def load_persid(state: State, offset: int) -> None:
-    """PERSID: a persistent load, its id a line of text."""
+    """PERSID: a persistent load whose id is a line of text."""
     try:
         pid = state.line(offset).decode("ascii")
     except UnicodeDecodeError:
@@ -318,7 +327,7 @@ def load_persid(state: State, offset: int) -> None:
 
 
 def load_next_buffer(state: State, offset: int) -> None:
-    """NEXT_BUFFER: bytes that were handed over beside the pickle."""
+    """NEXT_BUFFER: push bytes that the caller of the unpickler hands over beside the pickle."""
     made = Buffer(offset)
     state.effects.append(made)
     state.stack.append(made)
@@ -334,7 +343,7 @@ def load_readonly_buffer(state: State, offset: int) -> None:
 
 
 def load_proto(state: State, offset: int) -> None:
-    """PROTO: the protocol from here on."""
+    """PROTO: set the protocol from here on. It decides how names are looked up: see `find`."""
     proto = state.count(1, offset)
     if proto > 5:
         raise Malformed(f"pickle protocol {proto} does not exist", offset=offset)
@@ -345,7 +354,7 @@ def load_proto(state: State, offset: int) -> None:
 
 
 def load_frame(state: State, offset: int) -> None:
-    """FRAME: the next 8-byte count of bytes is read in one go."""
+    """FRAME: say that the next bytes, counted by 8 bytes, were written in one go."""
     size = state.count(8, offset)
     if size >= 1 << 63:
         raise Malformed("a frame is longer than any input", offset=offset)

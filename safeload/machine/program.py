@@ -1,9 +1,9 @@
 """What one pickle would do: the machine's answer, as data.
 
 A Program holds the value the stream leaves (plain data as plain Python objects, everything else as nodes) and every
-effect in the order CPython would have it, kept even when its result is popped. Nodes are Cells. They are mutable by
-necessity (an object gets its state after it is made), so they are plain classes with slots, compiled with the machine.
-Knows nothing of what a name means: that is policy.
+effect in the order in which CPython would have it, also when the stream pops the result. Nodes are Cells. They have to
+be mutable, because an object gets its state after it is made: so they are plain classes with slots, compiled with the
+machine. This file knows nothing of what a name means: that is policy.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from safeload.document.cell import UNSET, Cell
 
 
 class Global(Cell):
-    """A name that is imported: `module` and `name` as CPython resolves them (python 2 names remapped below
-    protocol 3); `raw_module` and `raw_name` as the stream spells them. From protocol 4 on, `protocol` being that
-    of the moment, CPython walks the dots of `name`.
+    """A name that the stream imports.
+
+    module, name          what CPython looks up: below protocol 3 it gives names of python 2 their new names
+    raw_module, raw_name  what the stream spells
+    protocol              the protocol that is in force at this opcode; from 4 on CPython walks the dots of `name`
+    offset                of the opcode, as in every effect
     """
 
     __slots__ = ("module", "name", "raw_module", "raw_name", "protocol", "offset")
@@ -30,10 +33,12 @@ class Global(Cell):
 
 
 class Mutation:
-    """Something done to a value that is not plain data of its own kind: BUILD, or items given to a node.
+    """A change that runs code of the target's class: its state is set (BUILD), or it is given items.
+
+    The machine makes a plain change, such as APPEND on a list, itself, and records no effect.
 
     kind     "build", "append" (APPEND, APPENDS), "setitem" (SETITEM, SETITEMS), "additem" (ADDITEMS)
-    target   the node (or the plain value of a wrong type) it is done to
+    target   the node that is changed, or a plain value of a type that the opcode is not for
     payload  build: the state; append, additem: list of items; setitem: flat list [k, v, k, v, ...]
     """
 
@@ -47,11 +52,13 @@ class Mutation:
 
 
 class Call(Cell):
-    """A call that would be made. `kind`: "reduce", "newobj", "newobj_ex", "obj" or "inst".
+    """A call that an unpickler would make.
 
-    newobj is `func.__new__(func, *args)`; inst and obj call `func(*args)`, or make a bare instance of a class
-    without arguments. `args` is a tuple for every well-formed stream (else the machine notes it and keeps what
-    was there). `mutations` is None or the list of Mutations done to the result, in order; None again once judged.
+    kind       "reduce" calls `func(*args)`; "newobj" and "newobj_ex" call `func.__new__(func, *args)`; "inst" and "obj"
+               call `func(*args)`, or make a bare instance of a class when there are no arguments
+    args       a tuple in every well-formed stream. The machine notes anything else, and keeps it as it is
+    kwargs     of "newobj_ex", None for every other kind
+    mutations  the changes of the result, in order; None while there are none, and again once the judge has seen them
     """
 
     __slots__ = ("kind", "func", "args", "kwargs", "offset", "mutations")
@@ -67,7 +74,7 @@ class Call(Cell):
 
 
 class Persistent(Cell):
-    """A persistent load of `pid`; `text` when it came from the text opcode PERSID (pid is then a str)."""
+    """A persistent load of `pid`. `text` says that the text opcode PERSID asks for it: `pid` is a str then."""
 
     __slots__ = ("pid", "text", "offset")
 
@@ -103,7 +110,10 @@ Effect = Global | Call | Persistent | Extension | Buffer | Mutation
 
 
 class Note:
-    """A form on which CPython versions differ, or that is not modelled: the stream is not canonical at `offset`."""
+    """Why the stream is not canonical at `offset`: CPython versions read this form differently, or we do not model it.
+
+    A Program with a Note is never clean.
+    """
 
     __slots__ = ("message", "offset")
 
@@ -118,15 +128,16 @@ class Program:
     value     what STOP left (None in a partial Program)
     effects   every effect in order
     notes     why the stream is not canonical; empty for a stream that every CPython >= 3.8 reads alike
-    touched   id(container or node) -> offset of the last opcode that changed it. Only kept from the first call,
-              persistent load or state that consumes something which can be changed later, so absence means "not changed
-              since then". Lets a vetted shape refuse arguments that were changed after the call that consumed them.
-    blobs     (offset, value) of each bytes literal that is a pickle which does something, or an archive, of its own
+    touched   id(container or node) -> offset of the last opcode that changed it. The machine starts to keep this at the
+              first call, persistent load or state whose arguments a later opcode could change: what is absent did not
+              change since then. A vetted shape refuses arguments that were changed after the call consumed them
+    blobs     (offset, value) of each bytes literal that is itself a pickle which does something, or an archive
     start,end byte range of the stream in the bytes given to the machine; `end` is the offset after STOP
     protocol  highest PROTO seen (0 when none)
     opcodes   how many were interpreted
     declared  tensors that a tree takes all at once, without a call for each
-    memoized  a MEMOIZE was met: the only opcode that means something else to an unpickler which remembers more
+    memoized  the stream has a MEMOIZE: the only opcode whose effect depends on what an unpickler remembers from earlier
+              pickles, because it takes the number of memo entries as its index
     whole     STOP was reached
     """
 

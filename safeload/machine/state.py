@@ -1,8 +1,9 @@
 """What the machine holds between two opcodes: the bytes it reads, its stacks, its memo, and the Program it writes.
 
-Knows how to get more bytes, where frames end and how to record an effect; knows no opcode. The stack is split at the
-last mark, as the standard library's Python unpickler does it: `stack` holds what is above, `below` one list for each
-mark. An underflow is then an IndexError of `stack`, and no opcode can reach under a mark by mistake.
+Knows how to get more bytes, where frames end and how to record an effect; knows no opcode. The state splits the stack
+at the last mark, as the standard library's Python unpickler does: `stack` holds the values above the mark, and `below`
+holds one list for each mark. An underflow is then an IndexError of `stack`, and no opcode reaches under a mark by
+mistake.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from safeload.machine.program import Call, Effect, Mutation, Note, Program
 
 # One Note already makes a stream unjudged; the rest only explain.
 NOTES_KEPT = 100
-# How far ahead a line without an end asks for bytes: more than any line of a real pickle.
+# How many bytes `line` asks for at a time while it finds no newline: more than any line of a real pickle has.
 LINE_STEP = 4096
 ENCODINGS = ("ASCII", "utf-8", "bytes", "latin1")
 
@@ -79,9 +80,10 @@ class State:
         self.stack: list[object] = []
         self.below: list[list[object]] = []
         self.memo: dict[int, object] = {} if memo is None else memo
-        # Whether bytes do anything when they are read as pickles; None where nobody asks.
+        # Says of a bytes literal whether it does something when it is read as a pickle; None: the caller does not ask.
         self.probe = probe
-        # Containers that got a Cell as key, held so that their id stays theirs.
+        # Dicts and sets that have a Cell as a key, by id. Held here, because Python gives the id of a freed object to a
+        # new one.
         self.cell_keyed: dict[int, object] = {}
         self.proto = 0
         self.framed = False
@@ -92,7 +94,8 @@ class State:
     def need(self, upto: int, offset: int) -> None:
         """Make the bytes before `upto` readable for the opcode at `offset`, or raise Malformed.
 
-        Frames cost nothing elsewhere, because `end` stops at the end of a frame: whatever crosses it comes by here.
+        `end` never lies behind the end of a frame. So an opcode that crosses a frame comes here like one that runs out
+        of bytes, and the loop has to know nothing of frames.
         """
         while upto > self.end:
             if self.framed and self.end == self.frame_end:
@@ -111,7 +114,7 @@ class State:
         self.end = len(self.data)
 
     def _grow(self, upto: int) -> bool:
-        """Ask for the input up to `upto`; False when it ends before any further byte."""
+        """Ask for the input up to `upto`. False when there is no further byte."""
         if self.more is None:
             return False
         data = self.more(upto)
@@ -156,15 +159,16 @@ class State:
                 return text
 
     def count(self, width: int, offset: int) -> int:
-        """The unsigned `width`-byte number at `pos`, passed over."""
+        """Take the unsigned number of `width` bytes at `pos`."""
         pos = self.pos
         self.need(pos + width, offset)
         self.pos = pos + width
         return int.from_bytes(self.data[pos : pos + width], "little")
 
     def take(self, width: int, offset: int) -> bytes:
-        """The literal at `pos` whose length is the `width`-byte number there, passed over."""
+        """Take the literal at `pos`: a length of `width` bytes, then as many bytes as it says."""
         size = self.count(width, offset)
+        # SECURITY: before `need`, which would read up to the announced length: the length is the attacker's.
         self.check_size(size, offset)
         pos = self.pos
         self.need(pos + size, offset)
@@ -172,7 +176,7 @@ class State:
         return self.data[pos : pos + size]
 
     def check_size(self, size: int, offset: int) -> None:
-        """Raise unless a literal may have `size` bytes; asked before a byte of it is read."""
+        """Raise Malformed or LimitExceeded unless a literal may have `size` bytes. Call it before a byte is read."""
         if size >= 1 << 63:
             raise Malformed(f"a literal declares {size} bytes, which no machine can hold", offset=offset)
         if size > self.string_limit:
@@ -193,7 +197,7 @@ class State:
     def blob(self, raw: bytes, offset: int) -> None:
         """Keep the bytes literal `raw` if it is a pickle that does something, or an archive."""
         probe = self.probe
-        # May be a pickle: asked here first, because a call of `probe` costs more.
+        # `may_begin` says no to nearly every literal, and costs less than a call of `probe`, which starts with it too.
         if probe is None or not may_begin(raw) or not probe(raw):
             return
         blobs = self.program.blobs
@@ -202,18 +206,21 @@ class State:
         blobs.append((offset, raw))
 
     def call(self, kind: str, func: object, args: object, kwargs: object, offset: int) -> Call:
-        """Record a call; the node stands for what it returns."""
+        """Record a call, and return its node: it stands for what the call would return."""
         made = Call(kind, func, args, kwargs, offset)
         self.effects.append(made)
         if not isinstance(args, tuple):
             # C refuses it, Python unpacks any iterable.
             self.note(f"the arguments of a call are a {type(args).__name__}, not a tuple", offset)
+        # From here on changes are written down, unless nothing in the arguments can change: see `Program.touched`.
+        # From here on `touched` is kept, unless nothing in the arguments can change: see `Program`. Most checkpoints
+        # never get there, and writing down each change of each container would cost a tenth of the time.
         if not self.touching:
             self.touching = kwargs is not None or changeable(args)
         return made
 
     def mutate(self, kind: str, target: object, payload: object, offset: int) -> None:
-        """Record a change of something that is no plain container."""
+        """Record a change that the machine cannot make itself: see `Mutation`."""
         change = Mutation(kind, target, payload, offset)
         self.effects.append(change)
         if isinstance(target, Call):
@@ -221,12 +228,12 @@ class State:
                 target.mutations = [change]
             else:
                 target.mutations.append(change)
-        # The payload of BUILD was consumed now and can be changed later, as arguments can.
+        # This consumes its payload, as a call consumes its arguments: a later opcode may still change it.
         self.touching = True
         self.touched[id(target)] = offset
 
     def pop_mark(self) -> list[object]:
-        """What is above the last mark; the mark goes."""
+        """Take the values above the last mark off the stack, and the mark. IndexError when there is none."""
         above = self.stack
         self.stack = self.below.pop()
         return above
@@ -239,7 +246,7 @@ class State:
 
 
 def changeable(args: object) -> bool:
-    """Can a part of `args` be changed by a later opcode? Judges the first hundred parts, then says yes."""
+    """Whether a later opcode could change a part of `args`. Looks at a hundred parts, and says yes to larger ones."""
     pending: list[object] = [args]
     for _ in range(100):
         if not pending:

@@ -28,20 +28,32 @@ _SHOWN = 6
 def state_dict(obj: object) -> OrderedDict[str, object]:
     """The state_dict of a pickled nn.Module, without its class: what `torch.nn.Module.state_dict` would give.
 
-    obj   a Record of a module (`safeload.load(..., unvetted="record")`), a real nn.Module that may hold Records, or a
-          dict that already is a state_dict: an OrderedDict comes back as it is, a plain dict as an OrderedDict
-
-    Parameters, then persistent buffers, then children; entries that are None are left out; real tensors are detached
-    and share their storage with the graph; what is no tensor of torch (a Record of a tensor class outside the vetted
+    Parameters, then persistent buffers, then children; entries that are None are left out. Real tensors are detached
+    and share their storage with the graph. What is no tensor of torch (a Record of a tensor class outside the vetted
     table) stays what it is. `_metadata` holds the version of each module: exact for classes of torch (as of torch 2.13)
-    and for real modules; for any other class `{"version": ..., "inferred": True}`, because only the class knows it,
-    and nobody can tell whether it adds extra state. A batch norm saved before torch 0.4.1 says version 1, so that
+    and for real modules; for any other class `{"version": ..., "inferred": True}`, because only the class knows it, and
+    nobody can tell whether it adds extra state. A batch norm saved before torch 0.4.1 says version 1, so that
     load_state_dict knows what is missing.
 
-    Raises UsageError when `obj` holds no module (the message names the keys that do) or holds one whose state_dict is
-    computed by code: quantized, pruned, sharded and scripted modules, or a state_dict hook other than spectral_norm's;
-    Malformed for a graph that torch cannot have made: cycles, dotted or empty names, entries that are no tensors, or
-    more than MOST_ENTRIES names.
+    Args:
+        obj: A Record of a module (`safeload.load(..., unvetted="record")`), a real nn.Module that may hold Records, or
+            a dict that already is a state_dict: an OrderedDict comes back as it is, a plain dict as an OrderedDict.
+
+    Returns:
+        An OrderedDict of dotted names to tensors.
+
+    Raises:
+        UsageError: `obj` holds no module (the message names the keys that do), or one whose state_dict is computed by
+            code: quantized, pruned, sharded and scripted modules, or a hook other than spectral_norm's.
+        Malformed: A graph that torch cannot have made: cycles, dotted or empty names, entries that are no tensors, or
+            more than MOST_ENTRIES names.
+
+    Semantics: torch/nn/modules/module.py `Module.state_dict`, torch 2.13.
+
+    Example:
+        >>> record = safeload.load("whole_model.pt", unvetted="record")
+        >>> list(safeload.state_dict(record))
+        ['weight', 'bias']
     """
     root = resolve(obj)
     if is_module(root) or computed(root):

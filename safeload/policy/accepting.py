@@ -1,7 +1,7 @@
-"""What a team lets pass, finding by finding: marked in the report, and never a word of the verdict changed.
+"""Marks the findings that a team accepts. It never changes a verdict.
 
-An accepted finding keeps its rule, its verdict and its place; `Finding.accepted` says who accepted it, for people, the
-wire and the exit code. Knows neither files nor command lines.
+An accepted finding keeps its rule, its verdict and its place. `Finding.accepted` says who accepted it, for people, for
+the wire formats and for the exit code. Knows neither files nor command lines.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from safeload.policy.decide import Policy
 from safeload.report import Report
 
 NAMED = frozenset({"known-class", "unknown-global"})
-"""Rules whose findings say no more than that a class is outside the table: all that record-safe can be about."""
+"""Rules that only say that a class is outside the table. A pack can accept findings of these rules, and no others."""
 
 
 def with_record_safe(report: Report, policy: Policy) -> Report:
     """`report` with the findings about record-safe names marked as accepted.
 
-    SECURITY: only in an unvetted file. What else a file does may be done to the very objects that a record stands for.
+    SECURITY: only in an unvetted file. In a dangerous or unjudged one, the rest of the file may act on the objects that
+    these records stand for.
     """
     if report.verdict is not Verdict.UNVETTED or not policy.rules.record_safe:
         return report

@@ -1,14 +1,14 @@
-"""What is known of one global: vetted, dangerous, known or unknown.
+"""What the rules say of one global: it is vetted, dangerous, known or unknown.
 
-Exact lookups in frozen tables, nothing else: no import, no pattern, no call. The more exact entry wins:
+This is a look-up of exact names in frozen tables: no import, no pattern, no call. The more exact entry wins:
 
     1. vetted, exact            5. dangerous, whole module (longest prefix)
     2. dangerous, exact         6. known, whole module (longest prefix)
     3. known, exact             7. unknown
     4. dangerous in any module
 
-A pack of a user can make names dangerous, explain names and narrow the vetted table. It never adds to that table and
-never lowers a verdict: what it calls record-safe counts for exit codes and loads only.
+A user's pack can make names dangerous, explain names and narrow the vetted table. It never adds to that table, and
+never lowers a verdict: what it calls record-safe counts only for exit codes and loads.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from safeload.policy.rules import (
 from safeload.policy.standard_modules import STANDARD
 
 NAMES = ("weights-only", "standard", "strict")
-"""Policies by name: torch's own list, the whole table, and the whole table with nothing excused."""
+"""Policies by name: torch's own list, the whole table, and the whole table with nothing accepted besides."""
 
 _DEEPEST = 64
-"""Packages in one another, of those that a name is looked up in: each costs a look at all of its text."""
+"""How many packages of a dotted module are looked up: each look-up hashes its whole text."""
 
 _REMEMBERED = 4096
-"""Decisions kept. Names come from untrusted files: an unbounded cache would be theirs to fill."""
+"""How many decisions are cached. Names come from untrusted files, which could fill an unbounded cache."""
 
 
-class Kind(StrEnum):
-    """Where a name stands."""
+class Standing(StrEnum):
+    """What the rules know a name as."""
 
     VETTED = "vetted"
     DANGEROUS = "dangerous"
@@ -58,17 +58,19 @@ class Kind(StrEnum):
 class Decision(NamedTuple):
     """What the rules say of one name.
 
-    rule          rule id to report; "" for a vetted name without a cap
-    verdict       the best verdict of a file that names it
-    shape         vetted: id of the Constructor that its calls must fit; else ""
-    denotes       canonical "module.name" of what the name stands for
-    weights_only  torch's own weights_only list admits it
-    what          known: what the thing is, for people; "" otherwise
-    library       known: the library it belongs to; "" otherwise
-    otherwise     vetted names that are dangerous in any other form (bare, or with other arguments): that Decision
+    kind          vetted, dangerous, known or unknown
+    rule          rule id of the finding; "" for a vetted name that may be in a clean file
+    verdict       the best verdict that a file with this name can have
+    shape         of a vetted name: id of the Constructor that its calls have to fit; else ""
+    denotes       canonical "module.name" of the thing that the name stands for
+    weights_only  whether torch's own weights_only list admits it
+    what          of a known name: what the thing is, for people; else ""
+    library       of a known name: the library that it belongs to; else ""
+    otherwise     of a vetted name that is dangerous in any other form (as a value, or with other arguments): the
+                  Decision for such a form
     """
 
-    kind: Kind
+    kind: Standing
     rule: str
     severity: Severity
     verdict: Verdict
@@ -83,7 +85,7 @@ class Decision(NamedTuple):
 
 
 class _Tables(NamedTuple):
-    """The lookups of a Policy. Keys are (module, name), except: `anywhere` by name, `whole_*` by module."""
+    """The tables of a Policy. Keys are (module, name); those of `anywhere` are names, those of `whole_*` modules."""
 
     vetted: Mapping[tuple[str, str], VettedRule]
     dangerous: Mapping[tuple[str, str], DangerousRule]
@@ -94,7 +96,7 @@ class _Tables(NamedTuple):
 
 
 def _prefixes(module: str) -> Iterator[str]:
-    """`module` and every package above it, longest first; of more packages than any rule names, those on top."""
+    """`module` and every package above it, longest first; of a very deep one only the topmost packages."""
     if module.count(".") >= _DEEPEST:
         module = ".".join(module.split(".", _DEEPEST)[:_DEEPEST])
     while module:
@@ -134,14 +136,14 @@ def _tables(rules: Rules) -> _Tables:
 
 
 _NARROWED: dict[tuple[str, tuple[RecordSafeRule, ...], bool], Policy] = {}
-"""What makes a policy -> its weights_only policy: one for each pack a process uses."""
+"""What a policy is made of -> its weights_only policy, so that a process makes it once for each pack."""
 
 
 class Policy:
-    """The reviewed rules, ready to be asked. Make one with `default`, `named`, `from_file`, `find` or `from_rules`.
+    """The reviewed rules, in tables. Make one with `default`, `named`, `from_file`, `find` or `from_rules`.
 
-    digest   sha256 of the rules' content: two reports with one digest were judged by one policy
-    strict   nothing is accepted but a clean file without remarks: no record, no baseline. Changes no verdict
+    digest   sha256 of the content of the rules: two reports with the same digest were judged by the same rules
+    strict   accept nothing but a clean file without remarks: no record, and no baseline. Changes no verdict
     """
 
     __slots__ = ("_lookup", "_packages", "_record_safe", "_seen", "digest", "rules", "strict")
@@ -156,7 +158,7 @@ class Policy:
         self._packages: frozenset[str] | None = None
 
     def knows_package(self, top: str) -> bool:
-        """Whether `top`, a top-level module, is Python's own or one that any rule speaks of."""
+        """Whether the top-level module `top` is one of Python's, or occurs in a rule."""
         if self._packages is None:
             groups = (self.rules.vetted, self.rules.dangerous, self.rules.known)
             named = {place[0].partition(".")[0] for group in groups for rule in group for place in places(rule)}
@@ -165,19 +167,27 @@ class Policy:
 
     @classmethod
     def from_rules(cls, rules: Rules, digest: str | None = None) -> Policy:
-        """A policy of `rules` alone."""
+        """A policy with no other rules than `rules`."""
         return cls(rules, digest or digest_of(rules))
 
-    @classmethod
-    def default(cls) -> Policy:
-        """The policy of this release, from the table built out of rules/*.toml."""
-        return _default()
+    @staticmethod
+    @cache
+    def default() -> Policy:
+        """The policy of this release, from `table.py`, which is built from rules/*.toml. A process makes it once."""
+        from safeload.policy import table
+
+        rules = Rules(
+            tuple(map(VettedRule._make, table.VETTED)),
+            tuple(map(DangerousRule._make, table.DANGEROUS)),
+            tuple(map(KnownRule._make, table.KNOWN)),
+        )
+        return Policy(rules, table.DIGEST)
 
     @classmethod
     def from_file(cls, path: str | PathLike[str]) -> Policy:
         """The default policy, tightened by the pack at `path`.
 
-        Raises InputError when it cannot be read, UsageError ("file:line: ...") when it is no pack.
+        Raises InputError when the pack cannot be read, UsageError ("file:line: ...") when it is not valid.
         """
         from safeload.policy import packs
 
@@ -185,7 +195,7 @@ class Policy:
 
     @classmethod
     def named(cls, name: str) -> Policy:
-        """A policy of safeload by its name, one of NAMES: see docs/policy.md. Raises UsageError for another name."""
+        """A policy of safeload by its name, one of NAMES (see docs/policy.md). Raises UsageError for another name."""
         if name not in NAMES:
             raise UsageError(f"there is no policy {name!r}; the policies are {', '.join(NAMES)}, or a file")
         default = cls.default()
@@ -195,14 +205,14 @@ class Policy:
 
     @classmethod
     def find(cls, given: Policy | str | PathLike[str] | None) -> Policy:
-        """The policy that `given` means: itself, one of NAMES, the path of a pack; None for the default one.
+        """The policy that a caller means by a Policy, one of NAMES, the path of a pack, or None for the default one.
 
-        A pack whose path is one of NAMES is named as "./strict". Raises what `from_file` raises.
+        For a pack in a file called "strict", give the path as "./strict". Raises what `from_file` raises.
         """
         if given is None or isinstance(given, Policy):
             return given or cls.default()
         if isinstance(given, str) and (given in NAMES or (given.isidentifier() and not os.path.lexists(given))):
-            return cls.named(given)  # a mistyped name is answered with the names that there are
+            return cls.named(given)  # raises for a mistyped name, and lists the names that there are
         return cls.from_file(given)
 
     def weights_only(self) -> Policy:
@@ -210,14 +220,15 @@ class Policy:
         key = (self.digest, self.rules.record_safe, self.strict)
         found = _NARROWED.get(key)
         if found is None:
-            # Names capped at unvetted stay: they are no admission, and without them their other rule would apply.
+            # A vetted name whose best verdict is unvetted stays: it admits nothing, and without it another rule, of
+            # another verdict, would apply to the name.
             vetted = tuple(rule for rule in self.rules.vetted if rule.weights_only or rule.verdict != "clean")
             rules = self.rules._replace(vetted=vetted)
             found = _NARROWED[key] = Policy(rules, digest_of(rules), strict=self.strict)
         return found
 
     def tightened(self, pack: Rules, label: str, lines: Mapping[str, Sequence[int]] = MappingProxyType({})) -> Policy:
-        """This policy with the entries of `pack` on top. Raises UsageError where the pack would lower a verdict.
+        """This policy with the entries of `pack` added. Raises UsageError for an entry that would lower a verdict.
 
         `label` names the pack in errors; `lines` holds the line of each of its entries, by section.
         """
@@ -236,7 +247,7 @@ class Policy:
         rules = Rules(
             tuple(kept for rule in self.rules.vetted for kept in _without(rule, gone)),
             self.rules.dangerous + pack.dangerous,
-            # First entry wins: what the user knows of a name goes before what we know of it.
+            # The first entry wins: what the user's pack says of a name comes before what our rules say.
             pack.known + self.rules.known,
             record_safe=self.rules.record_safe + pack.record_safe,
         )
@@ -257,7 +268,7 @@ class Policy:
                 raise UsageError(f"{label}: [[narrow]] {module}.{name} is not in the vetted table; check the spelling")
 
     def decide(self, module: str, name: str) -> Decision:
-        """What the rules say of `module`.`name`, both exactly as resolved by the machine. Never raises."""
+        """What the rules say of `module`.`name`, both exactly as in a Global of the machine. Never raises."""
         key = (module, name)
         found = self._seen.get(key)
         if found is None:
@@ -267,12 +278,12 @@ class Policy:
         return found
 
     def record_safe(self, name: str) -> RecordSafeRule | None:
-        """The entry that makes inert records of `name` acceptable; `name` is dotted, as `Finding.name` has it.
+        """The entry that makes inert records of `name` acceptable, or None. `name` is dotted, as in `Finding.name`.
 
-        None for what is dangerous or vetted, whatever a pack says, and for every name where the policy is strict.
+        None for a dangerous or vetted name, whatever a pack says, and for every name in a strict policy.
         """
         module, _, last = name.rpartition(".")
-        if self.strict or not module or self.decide(module, last).kind not in (Kind.KNOWN, Kind.UNKNOWN):
+        if self.strict or not module or self.decide(module, last).kind not in (Standing.KNOWN, Standing.UNKNOWN):
             return None
         found = self._record_safe.get((module, last))
         if found is None:
@@ -300,7 +311,7 @@ class Policy:
             if known is not None:
                 return _of_known(key, known)
         return Decision(
-            Kind.UNKNOWN,
+            Standing.UNKNOWN,
             "unknown-global",
             Severity.MEDIUM,
             Verdict.UNVETTED,
@@ -310,7 +321,7 @@ class Policy:
 
 
 def _at(label: str, lines: Mapping[str, Sequence[int]], kind: str, index: int) -> str:
-    """Where the entry stands: "label:line", or the label alone where its line is not known."""
+    """Where an entry is: "label:line", or only the label when its line is not known."""
     at = lines.get(kind, ())
     return f"{label}:{at[index]}" if index < len(at) else label
 
@@ -328,12 +339,12 @@ def _spread(lookup: _Tables, module: str, name: str) -> DangerousRule | None:
 
 
 def _covers(place: tuple[str, str], entry: tuple[str, str]) -> bool:
-    """Whether a pack's `entry`, exact or for a whole module, is about `place`."""
+    """Whether `entry` of a pack, which is exact or for a whole module, is about `place`."""
     return place == entry or (entry[1] == WHOLE and entry[0] in _prefixes(place[0]))
 
 
 def _without(rule: VettedRule, gone: set[tuple[str, str]]) -> Iterator[VettedRule]:
-    """`rule` less the places in `gone`: itself when untouched, else one rule a module that has names left."""
+    """`rule` without the places in `gone`: itself if it has none of them, else one rule per module with names left."""
     whole = {module for module, name in gone if name == WHOLE}
 
     def stays(module: str, name: str) -> bool:
@@ -351,7 +362,7 @@ def _without(rule: VettedRule, gone: set[tuple[str, str]]) -> Iterator[VettedRul
 def _of_vetted(key: tuple[str, str], rule: VettedRule) -> Decision:
     denotes = rule.denotes or ".".join(key)
     return Decision(
-        Kind.VETTED,
+        Standing.VETTED,
         rule.rule,
         Severity.LOW if rule.rule else Severity.INFO,
         Verdict(rule.verdict),
@@ -365,7 +376,7 @@ def _of_vetted(key: tuple[str, str], rule: VettedRule) -> Decision:
 
 def _of_dangerous(key: tuple[str, str], rule: DangerousRule) -> Decision:
     return Decision(
-        Kind.DANGEROUS,
+        Standing.DANGEROUS,
         rule.family,
         Severity(rule.severity),
         Verdict.DANGEROUS,
@@ -377,7 +388,7 @@ def _of_dangerous(key: tuple[str, str], rule: DangerousRule) -> Decision:
 
 def _of_known(key: tuple[str, str], rule: KnownRule) -> Decision:
     return Decision(
-        Kind.KNOWN,
+        Standing.KNOWN,
         "known-class",
         Severity(rule.severity),
         Verdict.UNVETTED,
@@ -386,15 +397,3 @@ def _of_known(key: tuple[str, str], rule: KnownRule) -> Decision:
         what=rule.what,
         library=rule.library,
     )
-
-
-@cache
-def _default() -> Policy:
-    from safeload.policy import table
-
-    rules = Rules(
-        tuple(map(VettedRule._make, table.VETTED)),
-        tuple(map(DangerousRule._make, table.DANGEROUS)),
-        tuple(map(KnownRule._make, table.KNOWN)),
-    )
-    return Policy.from_rules(rules, table.DIGEST)

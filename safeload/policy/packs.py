@@ -1,7 +1,7 @@
-"""Rules as data: TOML text -> frozen rules, checked entry by entry.
+"""Reads rules: TOML text -> frozen rules, checked entry by entry.
 
-One validator serves the build of `table.py`, the packs of a user and the tests. Every error names file and line.
-Knows the schema and nothing of precedence (that is `decide.py`); imports nothing that a rule names.
+The build of `table.py`, the packs of users and the tests use the same checks. Every error names file and line. Knows
+the schema, but not which rule wins (that is `decide.py`); imports nothing that a rule names.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from safeload.policy.rules import (
 )
 
 PACK_BYTES = 4 << 20
-"""A pack of a thousand entries has 200 kB; far more is a wrong file."""
+"""Bytes of a pack. One of a thousand entries has 200 kB; a far larger file is not a pack."""
 
 NAME_LENGTH = 119
-"""Findings cut longer names, and what was cut must not pass for a name of a pack."""
+"""Letters of a name in a pack. Findings cut longer names, and a cut name must not match an entry."""
 
 _RULE_ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _SHAPE_ID = re.compile(r"[a-z0-9][a-z0-9_.-]*")
@@ -44,8 +44,8 @@ _KEYS = {
 }
 
 
-class _Entry:
-    """One table of a TOML file, with the place to name in an error."""
+class _RuleEntry:
+    """One table of a TOML file, and the place that errors about it name."""
 
     def __init__(self, kind: str, table: Mapping[str, object], where: str, *, pack: bool) -> None:
         self.kind = kind
@@ -88,7 +88,7 @@ class _Entry:
         return value
 
     def several(self, one: str, many: str) -> tuple[str, ...]:
-        """The texts under `one` or `many`: a text or a list of texts, under either key but not under both."""
+        """The texts under the key `one` or `many`: a text or a list of texts. Raises UsageError for both keys."""
         if (one in self.table) == (many in self.table):
             raise self.error(f"needs either {one!r} or {many!r}")
         key = one if one in self.table else many
@@ -103,7 +103,7 @@ class _Entry:
         return tuple(values)
 
     def place(self, *, whole: bool, anywhere: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The modules and names of the entry: exact, or "*" where `whole` (names) and `anywhere` (modules) allow."""
+        """The modules and names of the entry. `whole` allows "*" for the names, `anywhere` allows it for the module."""
         modules, names = self.several("module", "modules"), self.several("name", "names")
         for module in modules:
             if module == WHOLE and anywhere and modules == (WHOLE,) and WHOLE not in names:
@@ -120,7 +120,7 @@ class _Entry:
         return modules, names
 
 
-def _vetted(entry: _Entry) -> VettedRule:
+def _vetted(entry: _RuleEntry) -> VettedRule:
     modules, names = entry.place(whole=False, anywhere=False)
     denotes = entry.text("denotes", "")
     if denotes and not all(part.isidentifier() for part in denotes.removesuffix(".*").split(".")):
@@ -144,7 +144,7 @@ def _vetted(entry: _Entry) -> VettedRule:
     )
 
 
-def _dangerous(entry: _Entry) -> DangerousRule:
+def _dangerous(entry: _RuleEntry) -> DangerousRule:
     modules, names = entry.place(whole=True, anywhere=not entry.pack)
     return DangerousRule(
         modules,
@@ -156,17 +156,17 @@ def _dangerous(entry: _Entry) -> DangerousRule:
     )
 
 
-def _known(entry: _Entry) -> KnownRule:
+def _known(entry: _RuleEntry) -> KnownRule:
     modules, names = entry.place(whole=True, anywhere=False)
     severity = entry.choice("severity", (Severity.INFO, Severity.LOW, Severity.MEDIUM), Severity.LOW)
     return KnownRule(modules, names, entry.text("library"), entry.text("what"), severity)
 
 
-def _narrow(entry: _Entry) -> NarrowRule:
+def _narrow(entry: _RuleEntry) -> NarrowRule:
     return NarrowRule(*entry.place(whole=True, anywhere=False))
 
 
-def _record_safe(entry: _Entry) -> RecordSafeRule:
+def _record_safe(entry: _RuleEntry) -> RecordSafeRule:
     rule = RecordSafeRule(*entry.place(whole=True, anywhere=False), entry.text("reason"), entry.text("reference", ""))
     for place in places(rule):
         if len(ascii(".".join(place))) - 2 > NAME_LENGTH:
@@ -175,14 +175,14 @@ def _record_safe(entry: _Entry) -> RecordSafeRule:
 
 
 def parse(text: str, label: str, *, pack: bool = False) -> Rules:
-    """The rules in `text`. `label` names the file in errors; `pack` limits them to what a user's pack may say.
+    """The rules in `text`. `label` names the file in errors; with `pack`, only entries of a user's pack are allowed.
 
     Raises UsageError with "label:line: what is wrong".
     """
     content = toml_of(text, label)
     lines = header_lines(text)
     allowed = ("dangerous", "known", "narrow", "record_safe") if pack else ("vetted", "dangerous", "known")
-    found: dict[str, list[_Entry]] = {kind: [] for kind in _KEYS}
+    found: dict[str, list[_RuleEntry]] = {kind: [] for kind in _KEYS}
     for kind, tables in content.items():
         at = lines.get(kind, [1])
         if kind not in allowed:
@@ -192,7 +192,7 @@ def parse(text: str, label: str, *, pack: bool = False) -> Rules:
             raise UsageError(f"{label}:{at[0]}: write {kind!r} as [[{kind}]]")
         for index, table in enumerate(tables):
             where = f"{label}:{at[min(index, len(at) - 1)]}"
-            found[kind].append(_Entry(kind, table, where, pack=pack))
+            found[kind].append(_RuleEntry(kind, table, where, pack=pack))
     return Rules(
         tuple(map(_vetted, found["vetted"])),
         tuple(map(_dangerous, found["dangerous"])),
@@ -205,7 +205,7 @@ def parse(text: str, label: str, *, pack: bool = False) -> Rules:
 def read_pack(path: str | os.PathLike[str]) -> tuple[Rules, str, dict[str, list[int]]]:
     """The pack at `path`, its name in errors, and the lines of its entries.
 
-    Raises InputError when it cannot be read, UsageError ("file:line: ...") when it is no pack.
+    Raises InputError when it cannot be read, UsageError ("file:line: ...") when it is not valid.
     """
     label = os.fspath(path)
     text = text_of(label, "a pack", PACK_BYTES)
@@ -213,7 +213,7 @@ def read_pack(path: str | os.PathLike[str]) -> tuple[Rules, str, dict[str, list[
 
 
 def contradictions(rules: Rules) -> list[str]:
-    """What two entries of the reviewed rules say differently of one name; empty when all agree."""
+    """A message for each name of which two entries say different things; empty when all agree."""
     found: list[str] = []
     seen: dict[tuple[str, str, str], str] = {}
     vetted: dict[tuple[str, str], VettedRule] = {}
@@ -239,9 +239,9 @@ def contradictions(rules: Rules) -> list[str]:
 
 
 def read_folder(folder: Path) -> Rules:
-    """The reviewed rules: `folder`/{vetted,dangerous,known}/*.toml, files in the order of their names.
+    """The reviewed rules in `folder`/{vetted,dangerous,known}/*.toml, with files in the order of their names.
 
-    Raises UsageError where a file is wrong, or where two entries contradict each other.
+    Raises UsageError when a file is not valid, or when two entries contradict each other.
     """
     parts: list[Rules] = []
     for kind in ("vetted", "dangerous", "known"):

@@ -1,4 +1,4 @@
-"""The rules as data: what one entry holds, and the digest of them all. Knows neither TOML nor precedence."""
+"""The rules as data: what one entry holds, and the digest of all. Knows neither TOML nor which rule wins."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 WHOLE = "*"
-"""As the name: every name of the module and of its submodules. As a dangerous module: this name in any module."""
+"""In place of a name: every name of the module and of its submodules. In place of a dangerous module: any module."""
 
 
 class VettedRule(NamedTuple):
-    """Names that may be called with arguments of one shape.
+    """Names that a file may call with arguments of one shape.
 
-    shape      id of a `vetted.interface.Constructor`
-    denotes    canonical name of the thing; "numpy._core.multiarray.*" keeps each name's own last part; "" for itself
-    verdict    the best verdict of a file with this name: "clean", or "unvetted" for forms that stay inert records
-    rule       rule id reported when `verdict` is not "clean"
+    modules, names  every name in every one of these modules
+    shape           id of the `vetted.interface.Constructor` that calls have to fit
+    denotes         canonical name of the thing: "" for the name itself; in "numpy._core.multiarray.*" the star stands
+                    for the last part of each name
+    verdict         the best verdict of a file with this name: "clean", or "unvetted" for a form that is kept as an
+                    inert record
+    rule            rule id of the finding when `verdict` is not "clean"
     """
 
     modules: tuple[str, ...]
@@ -30,7 +33,7 @@ class VettedRule(NamedTuple):
 
 
 class DangerousRule(NamedTuple):
-    """Names that no model needs and that hand control to the file. `family` is the rule id reported."""
+    """Names that no model needs, and that give the file control. `family` is the rule id of the finding."""
 
     modules: tuple[str, ...]
     names: tuple[str, ...]
@@ -41,7 +44,7 @@ class DangerousRule(NamedTuple):
 
 
 class KnownRule(NamedTuple):
-    """Names outside the vetted table that can be explained to a reader. They stay inert records."""
+    """Names outside the vetted table that a report can explain: `library` and `what`. They stay inert records."""
 
     modules: tuple[str, ...]
     names: tuple[str, ...]
@@ -58,7 +61,7 @@ class NarrowRule(NamedTuple):
 
 
 class RecordSafeRule(NamedTuple):
-    """Names whose inert records are acceptable to a team: for exit codes and loads, never for a verdict."""
+    """Names whose inert records a team accepts. This counts for exit codes and loads, never for a verdict."""
 
     modules: tuple[str, ...]
     names: tuple[str, ...]
@@ -67,7 +70,7 @@ class RecordSafeRule(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """Everything that was read from one or more files, in order."""
+    """All rules of one or more files, in order. Of two entries for one name the first counts."""
 
     vetted: tuple[VettedRule, ...] = ()
     dangerous: tuple[DangerousRule, ...] = ()
@@ -77,16 +80,16 @@ class Rules(NamedTuple):
 
 
 def places(rule: VettedRule | DangerousRule | KnownRule | NarrowRule | RecordSafeRule) -> Iterator[tuple[str, str]]:
-    """Every (module, name) of the entry."""
+    """Every (module, name) that the entry is about."""
     for module in rule.modules:
         for name in rule.names:
             yield module, name
 
 
 def digest_of(rules: Rules) -> str:
-    """sha256 over the content of `rules`, one line a name, sorted: independent of files, order and grouping.
+    """sha256 of the content of `rules`: of one line for each name, sorted. Files, order and grouping do not matter.
 
-    What is record-safe does not count: it changes no verdict.
+    Record-safe entries do not count, because they change no verdict.
     """
     import hashlib
     import json

@@ -1,4 +1,4 @@
-"""What a project says about itself: configuration, and a baseline of accepted findings.
+"""What a project sets for itself: a configuration, and a baseline of accepted findings.
 
 Both change exit codes, never a verdict.
 """

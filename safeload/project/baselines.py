@@ -1,8 +1,8 @@
-"""Baselines: the findings that a team knows of and lets pass for a time, as a TOML file that people review.
+"""Baselines: TOML files, which people review, with the findings that a team knows and accepts for a time.
 
-An entry is about content, not about a place: the digest of what was judged, the rule, the global and the member. So a
-file that changed is new, and one that moved is not. An accepted finding keeps its verdict, and so does its file.
-Reads and writes text; opens no checkpoint and prints nothing.
+An entry is about content, not about a place: it holds the digest of what was judged, the rule, the global and the
+member. So a file that was changed is new, and a file that was moved is not. An accepted finding keeps its verdict, and
+so does its file. Reads and writes text; opens no checkpoint and prints nothing.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from safeload.report import Report
 
 SCHEMA = "safeload.baseline/1"
 DAYS = 90
-"""How long an entry holds when nobody says otherwise: a quarter, and then somebody looks again."""
+"""How many days an entry holds by default: after a quarter of a year somebody has to look again."""
 
 SHARDS = "safetensors-index"
-"""The container of a whole that lies in more files than one."""
+"""The container name of a model that lies in several files."""
 
 _BYTES = 64 << 20
-"""A hundred thousand entries have 40 MB."""
+"""Bytes of a baseline; one with a hundred thousand entries has 40 MB."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REQUIRED = ("judged_sha256", "rule", "verdict", "reason", "expires")
@@ -33,16 +33,18 @@ _OPTIONAL = ("global", "member", "sha256", "path")
 _VERDICTS = tuple(str(v) for v in (Verdict.UNVETTED, Verdict.DANGEROUS, Verdict.UNJUDGED))
 
 Key = tuple[str, str, str, str, str]
-"""judged_sha256, rule, verdict, global, member: what makes two findings the same one."""
+"""judged_sha256, rule, verdict, global, member. Two findings with the same key are the same finding."""
 
 Hash = Callable[[str], str | None]
-"""The sha256 of a whole file by its path, None where it cannot be read again."""
+"""Takes the path of a file; returns the sha256 of all of it, or None when it cannot be read again."""
 
 
-class Entry(NamedTuple):
-    """One finding that is let pass. See docs/policy.md for the fields; `line` is where it stands in its file.
+class BaselineEntry(NamedTuple):
+    """One accepted finding. docs/policy.md describes the fields.
 
-    `sha256` binds the whole file as well; `path` says where it was, for people only.
+    sha256   of the whole file, for an entry that holds only while no byte of it changes
+    path     where the file was, for people only
+    line     of the entry in the baseline
     """
 
     judged_sha256: str
@@ -58,24 +60,24 @@ class Entry(NamedTuple):
 
     @property
     def key(self) -> Key:
-        """What it is compared by."""
+        """The key of the finding that the entry accepts."""
         return (self.judged_sha256, self.rule, self.verdict, self.name, self.member)
 
 
 class Applied(NamedTuple):
-    """A baseline held against reports. `stale` entries were about nothing; `expired` ones excuse nothing any more."""
+    """The result of `apply`: marked reports, entries that matched nothing (`stale`), and entries past their day."""
 
     reports: tuple[Report, ...]
-    stale: tuple[Entry, ...]
-    expired: tuple[Entry, ...]
+    stale: tuple[BaselineEntry, ...]
+    expired: tuple[BaselineEntry, ...]
 
 
-def read(path: str) -> tuple[Entry, ...]:
+def read(path: str) -> tuple[BaselineEntry, ...]:
     """The entries of the file at `path`. Raises InputError, or UsageError with "file:line: what is wrong"."""
     return parse(text_of(path, "a baseline", _BYTES), path)
 
 
-def parse(text: str, label: str) -> tuple[Entry, ...]:
+def parse(text: str, label: str) -> tuple[BaselineEntry, ...]:
     """The entries in `text`; `label` names the file in errors. Raises UsageError with "label:line: ..."."""
     content = toml_of(text, label)
     if content.get("schema") != SCHEMA:
@@ -85,7 +87,7 @@ def parse(text: str, label: str) -> tuple[Entry, ...]:
     unknown = sorted(content.keys() - {"schema", "entry"})
     if unknown or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UsageError(f"{label}:1: a baseline holds 'schema' and [[entry]] tables, and nothing else")
-    found: dict[tuple[Key, str], Entry] = {}
+    found: dict[tuple[Key, str], BaselineEntry] = {}
     for index, table in enumerate(tables):
         line = lines[index] if index < len(lines) else 1
         entry = _entry(table, f"{label}:{line}", line)
@@ -95,7 +97,7 @@ def parse(text: str, label: str) -> tuple[Entry, ...]:
     return tuple(found.values())
 
 
-def _entry(table: Mapping[str, Any], where: str, line: int) -> Entry:
+def _entry(table: Mapping[str, Any], where: str, line: int) -> BaselineEntry:
     def wrong(message: str) -> UsageError:
         return UsageError(f"{where}: [[entry]] {message}")
 
@@ -120,20 +122,21 @@ def _entry(table: Mapping[str, Any], where: str, line: int) -> Entry:
         raise wrong(f"'verdict' must be one of {', '.join(_VERDICTS)}")
     if table["verdict"] == Verdict.UNJUDGED and "sha256" not in table:
         raise wrong("what could not be judged is known by the 'sha256' of the whole file only")
-    return Entry(
+    return BaselineEntry(
         table["judged_sha256"], table["rule"], table["verdict"], table.get("global", ""), table.get("member", ""),
         table["reason"], expires, table.get("sha256", ""), table.get("path", ""), line,
     )  # fmt: skip
 
 
-def apply(reports: Iterable[Report], entries: Iterable[Entry], today: date, sha256: Hash) -> Applied:
-    """`reports` with the findings that `entries` are about marked as accepted: no verdict is changed.
+def apply(reports: Iterable[Report], entries: Iterable[BaselineEntry], today: date, sha256: Hash) -> Applied:
+    """Mark the findings in `reports` that `entries` accept. No verdict changes.
 
-    An entry holds up to and including the day it expires. `sha256` is asked only where an entry binds a whole file.
+    An entry holds up to and including the day on which it expires. `sha256` is called only for entries that hold the
+    digest of a whole file.
     """
     known = tuple(entries)
     expired = tuple(entry for entry in known if entry.expires < today)
-    live: dict[Key, list[Entry]] = {}
+    live: dict[Key, list[BaselineEntry]] = {}
     for entry in known:
         if entry.expires >= today:
             live.setdefault(entry.key, []).append(entry)
@@ -158,7 +161,7 @@ def apply(reports: Iterable[Report], entries: Iterable[Entry], today: date, sha2
 
 
 def key_of(report: Report, finding: Finding) -> Key:
-    """What a finding is known by. A report without a digest matches no entry: entries have 64 digits."""
+    """The key of a finding. In a report without a digest it matches no entry: entries have 64 digits."""
     return (
         report.judged_sha256 or "", finding.rule, str(finding.verdict), spelled(finding.name or ""),
         spelled(finding.member),
@@ -166,19 +169,20 @@ def key_of(report: Report, finding: Finding) -> Key:
 
 
 def spelled(text: str) -> str:
-    """`text` in printable ASCII, one spelling for each text: what a file says must survive TOML, whatever it is."""
+    """`text` in printable ASCII, the same for the same text: any text of a file has to survive being TOML."""
     return text.encode("unicode_escape").decode("ascii")
 
 
 def entries_for(
     reports: Iterable[Report], reason: str, expires: date, sha256: Hash, *, full_hash: bool, include_unjudged: bool
-) -> tuple[tuple[Entry, ...], tuple[tuple[str, str], ...]]:
-    """The entries that let pass what `reports` found, and what no entry can be about: (path, why).
+) -> tuple[tuple[BaselineEntry, ...], tuple[tuple[str, str], ...]]:
+    """Entries that accept the findings in `reports`; and (path, why) of those that no entry can accept.
 
-    `full_hash` binds the bytes that no verdict rests on, too. What could not be judged is only taken with
-    `include_unjudged`, and always bound to the whole file: what was not read might be anything next time.
+    With `full_hash` an entry has the digest of the whole file, also of bytes that no verdict rests on. Unjudged
+    findings get an entry only with `include_unjudged`, and always with that digest: bytes that nobody has read could
+    be others next time.
     """
-    found: dict[tuple[Key, str], Entry] = {}
+    found: dict[tuple[Key, str], BaselineEntry] = {}
     left: list[tuple[str, str]] = []
     for report in reports:
         findings = [finding for finding in report.findings if str(finding.verdict) in _VERDICTS]
@@ -204,12 +208,12 @@ def entries_for(
                 break
             key = key_of(report, finding)
             digest = (whole or "") if bound else ""
-            found.setdefault((key, digest), Entry(*key, reason, expires, digest, spelled(report.path)))
+            found.setdefault((key, digest), BaselineEntry(*key, reason, expires, digest, spelled(report.path)))
     return tuple(found[place] for place in sorted(found)), tuple(left)
 
 
-def render(entries: Iterable[Entry]) -> str:
-    """The text of a baseline file: the same entries give the same text."""
+def render(entries: Iterable[BaselineEntry]) -> str:
+    """The text of a baseline file. The same entries give the same text."""
     parts = [f'schema = "{SCHEMA}"\n']
     for entry in entries:
         fields = (
@@ -228,7 +232,7 @@ def render(entries: Iterable[Entry]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A basic string of TOML. SECURITY: nothing in a name of a file may end it."""
+    """`text` as a basic string of TOML. SECURITY: no character of a file name may end the string."""
     made = []
     for char in text:
         if char in '"\\':
@@ -236,7 +240,7 @@ def _quoted(text: str) -> str:
         elif char.isascii() and char.isprintable():
             made.append(char)
         elif 0xD800 <= ord(char) <= 0xDFFF:
-            made.append("?")  # half a character, out of a command line that was no UTF-8
+            made.append("?")  # half of a surrogate pair, from a command line that is no UTF-8
         else:
             made.append(f"\\U{ord(char):08x}")
     return f'"{"".join(made)}"'

@@ -1,13 +1,12 @@
-"""What a project sets once: `safeload.toml`, `[tool.safeload]` in pyproject.toml, and SAFELOAD_* in the environment.
+"""The settings of a project: `safeload.toml`, `[tool.safeload]` in pyproject.toml, and SAFELOAD_* in the environment.
 
-Finds, reads and checks them, and says where each value stands. Keys are the names of the command's options; what a
-value means is the command line's business. Knows no command, scans nothing and prints nothing.
+Finds, reads and checks them, and says where each value comes from. Keys are the names of the command's options; the
+command line knows what a value means. Knows no command, scans nothing and prints nothing.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ PREFIX = "SAFELOAD_"
 
 
 class Key(NamedTuple):
-    """One key: its TOML type for people, the Python types of it, whether it may be a list, whether it names a file."""
+    """One key: its TOML type for people, its Python types, whether it may be a list, and whether it names a file."""
 
     wanted: str
     types: tuple[type, ...]
@@ -46,31 +45,34 @@ KEYS: Mapping[str, Key] = {
     "exclude": _TEXTS,
     "include": _TEXTS,
 }
-"""What a configuration may set, each under the name of its option."""
+"""Name of an option -> what a configuration may set it to."""
 
 LOOSENING = ("baseline", "fail-on", "allow-empty", "policy", "limit", "exclude", "include")
-"""Keys that can change what a scan lets pass: named whenever they come from inside what is scanned."""
+"""Keys that can change what a scan lets pass. The command names them when they come from a scanned folder."""
 
 POLICIES = ("weights-only", "standard", "strict")
-"""Values of `policy` that are no file."""
+"""Values of `policy` that are names, not files."""
 
 
 class Setting(NamedTuple):
-    """One value, and where it stands: "safeload.toml:3" or "SAFELOAD_JOBS". Files are joined with its folder."""
+    """One value, and where it comes from: "safeload.toml:3" or "SAFELOAD_JOBS".
+
+    A value that names a file has been joined with the folder of the configuration.
+    """
 
     value: Any
     whence: str
 
 
 class Configuration(NamedTuple):
-    """What one file sets. `path` is "" when there is none."""
+    """The settings of one file. `path` is "" when there is no file."""
 
     path: str = ""
     settings: Mapping[str, Setting] = {}
 
 
 def read(path: str) -> Configuration | None:
-    """What the file at `path` sets; None for a pyproject.toml without `[tool.safeload]`.
+    """The settings of the file at `path`; None for a pyproject.toml without `[tool.safeload]`.
 
     Raises InputError when it cannot be read, UsageError ("file:line: ...") for unknown keys and wrong types.
     """
@@ -90,7 +92,7 @@ def read(path: str) -> Configuration | None:
 
 
 def _checked(section: Mapping[str, Any], path: str, lines: Mapping[str, int]) -> dict[str, Setting]:
-    """The settings of one table, types checked."""
+    """The settings of one table. Raises UsageError for an unknown key or a wrong type."""
     found = {}
     for name, value in section.items():
         whence = f"{path}:{lines.get(name, lines[''])}"
@@ -102,7 +104,7 @@ def _checked(section: Mapping[str, Any], path: str, lines: Mapping[str, int]) ->
             hint = f"; did you mean {near[0]!r}?" if near else f"; the keys are {', '.join(KEYS)}"
             raise UsageError(f"{whence}: unknown key {name!r}{hint}")
         values = value if key.several and isinstance(value, list) else [value]
-        # Exact types: a bool is no number.
+        # Exact types: to isinstance a bool is a number.
         if not all(type(one) in key.types for one in values) or (key.types == (str,) and "" in values):
             raise UsageError(f"{whence}: {name!r} must be {key.wanted}{', and not empty' if str in key.types else ''}")
         if key.file and "\0" in value:
@@ -114,10 +116,10 @@ def _checked(section: Mapping[str, Any], path: str, lines: Mapping[str, int]) ->
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, Setting]:
-    """What SAFELOAD_FAIL_ON, SAFELOAD_JOBS and the like set; lists are split at white space, empty ones set nothing.
+    """The settings in SAFELOAD_FAIL_ON, SAFELOAD_JOBS and the like. Lists are split at blanks; empty ones set nothing.
 
-    Numbers and choices are checked by the command that takes them. Files are taken from the current folder. Raises
-    UsageError for a flag that is neither true nor false.
+    The command checks numbers and choices itself. Files are relative to the current folder. Raises UsageError for a
+    flag that is neither true nor false.
     """
     found = {}
     for name, key in KEYS.items():
@@ -135,7 +137,7 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Setting]:
 
 
 def repository(folder: str) -> str | None:
-    """The nearest folder at or above `folder` that holds a `.git`, None when there is none."""
+    """The nearest folder at or above `folder` that holds a `.git`; None when there is none."""
     here = os.path.realpath(folder)
     while True:
         if os.path.lexists(os.path.join(here, ".git")):
@@ -147,10 +149,10 @@ def repository(folder: str) -> str | None:
 
 
 def find(folder: str, may: Callable[[str], bool] = lambda path: True) -> Configuration:
-    """The configuration of the project that `folder` lies in: looked for there, and upwards to the repository's root.
+    """The configuration of the project that `folder` lies in: in `folder`, or the nearest above, up to the repository.
 
-    Where there is no repository only `folder` itself is looked at: what lies above may be anybody's. A file that `may`
-    refuses is passed over unread. Raises what `read` raises, and UsageError for a folder with two configurations.
+    Outside a repository only `folder` itself counts, because the folders above it may belong to somebody else. A file
+    that `may` refuses is not read. Raises what `read` raises, and UsageError for a folder with two configurations.
     """
     here = os.path.realpath(folder)
     root = repository(here) or here
@@ -162,7 +164,7 @@ def find(folder: str, may: Callable[[str], bool] = lambda path: True) -> Configu
 
 
 def in_folder(folder: str, may: Callable[[str], bool] = lambda path: True) -> Configuration:
-    """The configuration that lies right in `folder`: that of a checkout of the base commit, say. See `find`."""
+    """The configuration in `folder` itself, such as a copy of the base commit. Arguments and errors: see `find`."""
     paths = [path for name in (FILE, PYPROJECT) if os.path.isfile(path := os.path.join(folder, name))]
     found = [configuration for path in paths if may(path) and (configuration := read(path))]
     if len(found) > 1:
@@ -171,18 +173,19 @@ def in_folder(folder: str, may: Callable[[str], bool] = lambda path: True) -> Co
 
 
 def files_of(configuration: Configuration) -> tuple[str, ...]:
-    """The file of a configuration and those that it names: who changes one of them changes what a scan lets pass."""
+    """The file of a configuration, and the files that it names: a change of one can change what a scan lets pass."""
     named = [setting.value for key, setting in configuration.settings.items() if KEYS[key].file]
     return tuple(path for path in (configuration.path, *named) if path and path not in POLICIES)
 
 
 def is_own(path: str, scanned: Iterable[str], here: str) -> bool:
-    """Whether a file may say how the scan of `scanned` is done by somebody who stands in the folder `here`.
+    """Whether the file at `path` may configure a scan of `scanned`, which the user starts in the folder `here`.
 
-    It may when it lies outside of every scanned folder. Inside of one it may only when that folder is the project's
-    own: `here` lies in the folder, and `here` and the file lie in one repository.
+    It may when it lies outside of every scanned folder. Inside of one it may only when that folder is the user's own
+    project: `here` lies in the folder, and `here` and the file lie in one repository.
     """
-    # SECURITY: a downloaded folder must not be able to bring the baseline that excuses it.
+    # SECURITY: a downloaded folder must not bring the configuration, or the baseline, that lets it pass. The comparison
+    # is of real paths: a link could lead out of the folder and back in.
     real, stand = os.path.realpath(path), os.path.realpath(here)
     root = repository(stand)
     own = root is not None and _within(real, root) and repository(os.path.dirname(real)) == root

@@ -61,7 +61,7 @@ def _markdown() -> Format:
 
 
 def _html() -> Format:
-    from safeload.reports.html import Html
+    from safeload.reports.html.report import Html
 
     return Html()
 

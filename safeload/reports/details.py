@@ -1,7 +1,7 @@
 """What a report for people shows of a file beyond its findings: opcodes around a finding, and where the bytes are.
 
-Data only, computed by `detailing.py` and shown by `reports/html.py`. All text in it may come from the file: each sink
-escapes it. Knows nothing of pickles.
+Data only, computed by `explaining/details.py` and shown by `reports/html.py`. All text in it may come from the file:
+each sink escapes it. Knows nothing of pickles.
 """
 
 from __future__ import annotations

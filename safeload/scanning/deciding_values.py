@@ -1,15 +1,13 @@
-"""The elements of a tensor whose values decide whether it is valid: sparse indices, zero points.
+"""Reads the elements of a tensor whose values decide whether it is valid: sparse indices, zero points.
 
-Reads storages, as many bytes as one input may cost, and judges nothing.
+The limits say how many bytes of storages one input may have read. Judges nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
+from safeload.containers.interface import ContainerLayout, StorageExtents
 from safeload.containers.storage_bytes import storage_bytes
-from safeload.document.document import Extent, TensorSpec
+from safeload.document.document import TensorSpec
 from safeload.document.elements import elements, is_contiguous, spec_bytes
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Verdict
@@ -18,17 +16,16 @@ from safeload.source import Source
 from safeload.vetted import ShapeError
 
 
-class Home(NamedTuple):
-    """Where the storages of one reading lie: those of its layout, and before that is known those that it announced."""
+def deciding_values(
+    spec: TensorSpec, source: Source, layout: ContainerLayout, announced: StorageExtents | None, tally: Tally
+) -> bytes:
+    """The elements of `spec`, in its order.
 
-    source: Source
-    storages: Mapping[str, Extent]
-    early: Mapping[str, Extent]
-    big_endian: bool
-
-
-def deciding_values(spec: TensorSpec, here: Home, tally: Tally) -> bytes:
-    """The elements of `spec`, in its order. Raises ShapeError where the file does not give them within the limits."""
+    The storages are those of `layout`; before the container gives its layout, those that it `announced`. Raises
+    ShapeError when the file does not hold the elements, or when reading them would pass a limit.
+    """
+    early = StorageExtents({}) if announced is None else announced
+    big_endian = layout.big_endian or early.big_endian
     storage = spec.storage
     # SECURITY: a storage of a file inside this one has its home there; the same key here is another storage.
     home = None if storage is None else storage.home
@@ -37,7 +34,7 @@ def deciding_values(spec: TensorSpec, here: Home, tally: Tally) -> bytes:
     elif home is not None:
         extent = home.storages.get(storage.key)
     else:
-        extent = here.storages.get(storage.key) or here.early.get(storage.key)
+        extent = layout.storages.get(storage.key) or early.storages.get(storage.key)
     if storage is None or extent is None or extent.size != storage.nbytes:
         raise ShapeError("the values that decide validity are not in the file", Verdict.UNJUDGED)
     most = tally.limits.validated_bytes if is_contiguous(spec) else tally.limits.validated_bytes >> 5
@@ -48,8 +45,7 @@ def deciding_values(spec: TensorSpec, here: Home, tally: Tally) -> bytes:
             "raise it with --limit validated_bytes=VALUE", Verdict.UNJUDGED, "limit-reached",
         )  # fmt: skip
     try:
-        source = here.source if home is None else home.source
-        data = storage_bytes(source, extent, max(most, tally.limits.validated_bytes))
+        data = storage_bytes(source if home is None else home.source, extent, max(most, tally.limits.validated_bytes))
     except (Malformed, LimitExceeded) as error:
         raise ShapeError(error.message, Verdict.UNJUDGED) from error
-    return elements(spec, data, big_endian=here.big_endian if home is None else home.big_endian)
+    return elements(spec, data, big_endian=big_endian if home is None else home.big_endian)

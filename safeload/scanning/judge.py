@@ -1,7 +1,8 @@
-"""Program x Policy -> findings, and the denotation of every node: where the machine's reading gets its meaning.
+"""The judge of one stream: compares what a Program would do with the policy, and gives every node its meaning.
 
-Effects are walked once, in order, so that a shape sees its arguments as they were when the call would have run. Plain
-data is never walked. Calls, imports and builds nothing; the verdict is computed elsewhere, from the findings alone.
+It goes through the effects once and in order, so that a shape sees its arguments as they were when the call would have
+run. It never goes through plain data. It calls, imports and builds nothing. The scanner computes the verdict, from the
+findings alone.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from safeload.checks import CHECKS, Check, View
+from safeload.checks import CHECKS, Check, StreamView
 from safeload.checks.evidence import call_text, describe, global_name, mutation_text
 from safeload.checks.global_names import REMEDY_DANGEROUS
+from safeload.containers.interface import ImportedName
 from safeload.document.cell import UNSET
 from safeload.document.document import Symbol
 from safeload.document.record import Record
 from safeload.findings import Finding, Severity, Verdict
 from safeload.machine import Buffer, Call, Effect, Extension, Global, Mutation, Persistent, Program
-from safeload.policy import Decision, Kind, Policy
+from safeload.policy import Decision, Policy, Standing
 from safeload.vetted import CONSTRUCTORS, Constructor, Context, ShapeError, persistent_value
 from safeload.vetted.consumption import spend
 
@@ -41,9 +43,9 @@ _CHECKS: dict[type, tuple[Check, ...]] = {
 
 
 class _Known(NamedTuple):
-    """A global of this stream: the policy's word and, when vetted, the shape of its calls.
+    """A global of this stream: what the policy says of it and, when it is vetted, the shape of its calls.
 
-    `capped` is the shape of a name that is dangerous in every other form, and unvetted in this one.
+    `capped` is the shape in which the name is unvetted; in every other form it is dangerous.
     """
 
     node: Global
@@ -53,13 +55,15 @@ class _Known(NamedTuple):
 
 
 class Judge:
-    """Judges one stream. `findings` holds what it found; the nodes of the program hold what they denote."""
+    """Judges one stream. Afterwards `findings` holds what it found, and each node of the program what it denotes."""
 
-    def __init__(self, policy: Policy, context: Context, view: View, objects: Mapping[object, object] | None) -> None:
+    def __init__(
+        self, policy: Policy, context: Context, view: StreamView, objects: Mapping[object, object] | None
+    ) -> None:
         self.policy = policy
         self.context = context
         self.view = view
-        # Persistent ids of a tar file name objects of earlier streams; None where they name storages.
+        # What persistent ids name in a tar file: objects of earlier streams. None where they name storages.
         self.objects = objects
         self.findings: list[Finding] = []
         self._known: dict[int, _Known] = {}
@@ -108,23 +112,23 @@ class Judge:
 
     def _global(self, node: Global) -> None:
         decision = self.policy.decide(node.module, node.name)
-        shape = CONSTRUCTORS[decision.shape] if decision.kind is Kind.VETTED else None
+        shape = CONSTRUCTORS[decision.shape] if decision.kind is Standing.VETTED else None
         found = _Known(node, decision, shape) if decision.otherwise is None else _Known(node, decision, None, shape)
         self._known[id(node)] = found
-        if decision.kind is Kind.VETTED and decision.otherwise is None:
+        if decision.kind is Standing.VETTED and decision.otherwise is None:
             node.value = Symbol(decision.denotes)
             # The vetted table spells names exactly, but the stream may have hidden something beside the name.
             if node.raw_module == node.module and node.raw_name == node.name:
                 return
         else:
             node.value = Record(node.module, node.name)
-        if decision.kind is Kind.DANGEROUS or decision.otherwise is not None:
+        if decision.kind is Standing.DANGEROUS or decision.otherwise is not None:
             # Reported at the call, with its arguments; or at the end when nothing calls it.
             self._uncalled[id(node)] = found
             self._check(node, None)
         elif (node.module, node.name) not in self._reported:
             self._reported.add((node.module, node.name))
-            self._check(node, None if decision.kind is Kind.VETTED else decision)
+            self._check(node, None if decision.kind is Standing.VETTED else decision)
 
     def _report(self, node: Global, decision: Decision) -> None:
         place = (node.module, node.name)
@@ -149,13 +153,13 @@ class Judge:
             self._capped(call, found, found.capped)
             return
         call.value = Record(node.module, node.name, _tuple(call.args), _kwargs(call.kwargs))
-        if found.decision.kind is Kind.DANGEROUS:
+        if found.decision.kind is Standing.DANGEROUS:
             self._uncalled.pop(id(node), None)
             self._reported.add((node.module, node.name))
         self._check(call, found.decision)
 
     def _admitted(self, call: Call, found: _Known) -> None:
-        """A call of the right shape whose result stays inert: the file cannot be better than its rule says."""
+        """Report a call of the right shape whose result stays inert: the file is no better than its rule says."""
         self._uncalled.pop(id(found.node), None)
         decision, name = found.decision, global_name(found.node)
         if (decision.rule, name) not in self._reported:
@@ -166,7 +170,7 @@ class Judge:
             )  # fmt: skip
 
     def _capped(self, call: Call, found: _Known, shape: Constructor) -> None:
-        """A call of a name that is dangerous in every form but one, which stays an inert record."""
+        """Judge a call of a name that is dangerous in every form but one. In that one it stays an inert record."""
         try:
             if call.kind not in shape.kinds or shape.call is None:
                 raise ShapeError(f"is never called through {call.kind}")
@@ -295,13 +299,20 @@ class Judge:
         )
 
 
-def remedy(verdict: Verdict) -> str:
-    """What to do about a name that the policy gives this verdict."""
-    return _REMEDY[verdict]
+def name_finding(part: ImportedName, policy: Policy, member: str) -> Finding | None:
+    """What the policy says of a name that a loader imports for a member that is no pickle; None when it is vetted."""
+    decision = policy.decide(part.module, part.name)
+    if decision.verdict is Verdict.CLEAN:
+        return None
+    name = f"{part.module}.{part.name}"
+    return Finding(
+        decision.rule, decision.verdict, decision.severity, f"{name}: {decision.reason} ({part.why})",
+        _REMEDY[decision.verdict], member, part.offset, None, name, part.evidence,
+    )  # fmt: skip
 
 
 def bytes_of_calls(program: Program) -> Iterator[tuple[int, bytes]]:
-    """Offset and value of each call of a judged program that denotes bytes: protocols 0 to 2 have no other spelling."""
+    """Offset and value of each call that denotes bytes: protocols 0 to 2 cannot write bytes in another way."""
     for effect in program.effects:
         if type(effect) is Call:
             value: object = effect.value
@@ -319,13 +330,15 @@ _NONSENSE = frozenset({
 })  # fmt: skip
 
 
-def shared_memo(found: list[Finding], known: list[Finding], view: View, why: str, *, alone: bool) -> list[Finding]:
-    """What to tell of a pickle that is something else to an Unpickler which remembers the pickles before it.
+def shared_memo(
+    found: list[Finding], known: list[Finding], view: StreamView, why: str, *, alone: bool
+) -> list[Finding]:
+    """The findings for a pickle that is something else to an Unpickler which remembers the pickles before it.
 
-    `found` is what the judge has to say of that reading, `known` of the usual one. Only the names that it takes are
-    told as dangerous: what a benign row is to such a reader is nonsense, calls with arguments that belong elsewhere,
-    and no attack. For the same reason nothing is told of a row whose pickles the loader of the format reads each
-    `alone`, as torch does, unless such a name turns up: nobody reads a benign one the other way.
+    `found` are the judge's findings for that reading, `known` those for the usual one. Of `found` only dangerous names
+    count: to such a reader a benign row is nonsense (calls with arguments that belong elsewhere), and no attack. When
+    the loader of the format reads each pickle `alone`, as torch does, nobody reads a benign row in the other way: then
+    there is no finding at all without such a name.
     """
     before = {(finding.rule, finding.name) for finding in known}
     told = [
@@ -347,7 +360,7 @@ def shared_memo(found: list[Finding], known: list[Finding], view: View, why: str
     return told
 
 
-def shape_finding(error: ShapeError, view: View, offset: int, evidence: str) -> Finding:
+def shape_finding(error: ShapeError, view: StreamView, offset: int, evidence: str) -> Finding:
     """The finding for a ShapeError that a deferred check raised."""
     return view.finding(
         error.rule, error.verdict, _SEVERITY[error.verdict], error.message, _REMEDY[error.verdict],

@@ -1,9 +1,9 @@
-"""How deep a judged value is nested and how far it expands, in one iterative walk that visits each container once.
+"""Measures how deep a judged value nests and how far it expands. The walk is iterative and visits each container once.
 
-Deep trees are legal pickles and load without harm, and then break whoever prints, compares or copies them, because
-Python recurses there. Parts that are shared load without harm too, and whoever prints, compares or copies the value
-meets them again at each mention: 60 lists of which each holds the next one twice are never done. Leaves that hold
-nothing are skipped in bulk. Calls count through what they hold.
+A deep tree is a legal pickle and loads without harm. But Python recurses when it prints, compares or copies the tree,
+and fails. Shared parts load without harm too. But whoever prints, compares or copies the value meets them again at each
+mention: with 60 lists, each of which holds the next one twice, that never ends. The walk skips leaves that hold nothing
+in bulk. Of a call it counts what the result holds.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Nesting(NamedTuple):
 
 
 def too_nested(value: object, limits: Limits) -> LimitExceeded | None:
-    """The limit that `value` breaks, if it breaks one."""
+    """The limit that `value` breaks; None when it breaks none."""
     found = nesting(value, limits.depth, limits.expanded)
     if found.depth > limits.depth:
         return LimitExceeded(f"containers are nested more than {limits.depth} deep", limit="depth")
@@ -51,7 +51,7 @@ def too_nested(value: object, limits: Limits) -> LimitExceeded | None:
 
 
 def nesting(root: object, depth: int, expanded: int) -> Nesting:
-    """How `root` nests, as far as these limits."""
+    """How `root` nests, measured up to these limits."""
     starts = _holding((root,))
     if not starts:
         return Nesting(0, 0)
@@ -70,7 +70,11 @@ def nesting(root: object, depth: int, expanded: int) -> Nesting:
             if key in heights:
                 continue
             children = _children(node)
-            own = _elements(node)
+            # What is written for the node without its parts. Never 0, so that empty ones count.
+            if isinstance(node, dict):
+                own = 1 + 2 * len(node)
+            else:
+                own = 1 + len(node) if isinstance(node, _CONTAINERS) else 4
             held += own
             if not children:
                 heights[key], sizes[key] = 1, own
@@ -91,13 +95,6 @@ def nesting(root: object, depth: int, expanded: int) -> Nesting:
             return Nesting(height + 1, 0)
         heights[key], sizes[key] = height + 1, min(size, _MOST)
     return Nesting(heights[id(root)], max(0, min(sizes[id(root)] - held, expanded + 1)))
-
-
-def _elements(node: object) -> int:
-    """How much is written when `node` is, without what is in its parts; never 0, so that empty ones count."""
-    if isinstance(node, dict):
-        return 1 + 2 * len(node)
-    return 1 + len(node) if isinstance(node, _CONTAINERS) else 4
 
 
 def _children(node: object) -> list[object]:

@@ -1,6 +1,6 @@
-"""The plain value of a small stream, for container readers: symbols as their names, nothing that needs judging.
+"""The plain value of a small stream, which a container needs to read on: numbers, texts, names. Nothing to judge.
 
-Iterative and bounded by the size of the value itself; each container is visited once.
+Goes one level deep, so the size of the value bounds the work.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def plain(value: object) -> object:
 
 
 class _No:
-    """Stands for what is not plain."""
+    """The type of the mark for what is not plain."""
 
 
 _NO = _No()

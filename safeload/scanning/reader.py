@@ -1,28 +1,29 @@
-"""One reading of one input: a container reader is fed with what it asks for, and what it tells is collected.
+"""One reading of one input: what a container says of the input is judged, part by part.
 
-Hands pickles to the machine and its Programs to the judge, and descends into files inside files, within the limits.
-Knows no format, no opcode and no name, and computes no verdict.
+A container yields the parts of a file: pickles, files inside it, tensors, findings. The Reader gives each pickle to the
+machine and the machine's Program to the judge, goes into the files inside, and answers the container where each part
+ends. Knows no format, no opcode and no name, and computes no verdict.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
-from safeload.checks import View
+from safeload.checks import StreamView
 from safeload.containers import Container
 from safeload.containers.bare_pickle import BarePickle
 from safeload.containers.interface import (
     Answer,
+    ContainerLayout,
     Following,
-    Layout,
-    Named,
-    Names,
+    ImportedName,
+    MemberNames,
     Naming,
     Nested,
     Pickle,
     Reading,
-    Storages,
+    StorageExtents,
 )
 from safeload.document.cell import UNSET
 from safeload.document.document import Document, Enclosed, TensorSpec
@@ -33,26 +34,38 @@ from safeload.inputs.near import Among
 from safeload.inputs.part import PartSource
 from safeload.machine import Program, is_nested
 from safeload.machine.blobs import is_archive
-from safeload.scanning.deciding_values import Home, deciding_values
+from safeload.scanning.deciding_values import deciding_values
 from safeload.scanning.declared import declared, named_object
-from safeload.scanning.judge import Judge, bytes_of_calls, remedy, shape_finding, shared_memo
+from safeload.scanning.judge import Judge, bytes_of_calls, name_finding, shape_finding, shared_memo
 from safeload.scanning.nesting import too_nested
 from safeload.scanning.plain_value import plain
 from safeload.scanning.recognition import does_anything, readings
 from safeload.scanning.skips.no_model import no_model
-from safeload.scanning.streams import Other, Row, heard, heard_tree, interpret
-from safeload.scanning.tally import Tally
+from safeload.scanning.skips.texts import Near
+from safeload.scanning.streams import Other, Row, interpret, judged_pickle, judged_tree
+from safeload.scanning.tally import Tally, nowhere
 from safeload.source import Source
 from safeload.vetted import Context, ShapeError
 
 NO_MODEL_IN_IT = "packed, and nothing in it is a model"
 """Why an archive is no model."""
 
-_AGAIN = "download the file again and compare its checksum with the publisher's"
+
+def why_no_model(source: Source, containers: tuple[Container, ...], tally: Tally, place: str, near: Near) -> str:
+    """Why a file that was met is no model, "" when it must be judged. A limit that is reached becomes a finding."""
+    try:
+        return no_model(source, containers, tally.limits, tally.policy, near)
+    except LimitExceeded as error:
+        tally.broken(error, place)
+        return ""
 
 
 def read_all(source: Source, containers: tuple[Container, ...], tally: Tally, prefix: str) -> Document | None:
-    """Every reading of one input; the document is the first one's."""
+    """Read `source` with each of `containers`, and give the Document of the first.
+
+    `prefix` is the place of the input in the file that is scanned, "" for that file itself. Raises LimitExceeded when
+    there are too many files inside files.
+    """
     tally.files += 1
     if tally.files > tally.limits.nested_files or tally.depth > tally.limits.nesting:
         name = "nesting" if tally.depth > tally.limits.nesting else "nested_files"
@@ -70,39 +83,56 @@ def read_all(source: Source, containers: tuple[Container, ...], tally: Tally, pr
 
 
 class Reader:
-    """One reading of one input: feeds a container what it asks for and collects what it tells."""
+    """One reading of one input. See the module.
+
+    known     the storages that the container announced, None before
+    names     what lies in the archive;  beside, outer: whether a module of a name lies there, or around the input
+    root      the main object, UNSET as long as there is none
+    others    (member, object) of every other pickle and file
+    tensors   what the container declares itself, by name
+    deferred  checks that wait for the storages
+    row       what one Unpickler has read so far
+    """
 
     def __init__(self, source: Source, container: Container, tally: Tally, prefix: str) -> None:
         self.source = source
         self.container = container
         self.tally = tally
         self.prefix = prefix
-        self.known: Storages | None = None
-        self.names = Names(())
-        self.beside, self.outer = Among(()), tally.near
+        self.known: StorageExtents | None = None
+        self.names = MemberNames(())
+        self.beside: Near = nowhere
+        self.outer = tally.near
         self.root: object = UNSET
         self.others: list[tuple[str, object]] = []
         self.tensors: dict[object, object] = {}
-        self.deferred: list[tuple[Context, View]] = []
-        self.layout = Layout()
+        self.deferred: list[tuple[Context, StreamView]] = []
+        self.layout = ContainerLayout()
         self.row = Row(source, tally.limits)
 
     def read(self) -> Document | None:
-        """The document, None when the reading broke off."""
+        """Read it all. Gives the Document, None when the reading broke off before there was an object."""
         whole = True
         try:
             self._drive(self.container.read(self.source, self.tally.limits))
         except (Malformed, LimitExceeded) as error:
             whole = False
-            self._broken(error, self.prefix, None, error.offset)
+            self.tally.broken(error, self.prefix, offset=error.offset)
         self.tally.judged += whole and self.container.name in ("safetensors", "npy")  # also one without a tensor
         if self.container.name == "safetensors":
             self._tree()
-        self._settle()
-        self._units()
+        if self.deferred:
+            self._settle()
+        if self.names.member is not None:
+            self._units(self.names.member)
         root: object = self.root
-        if self.layout.root == "dict" or (root is UNSET and self.tensors):
-            root = self._pairs() if self.layout.root == "dict" else next(iter(self.tensors.values()))
+        if self.layout.root == "dict":
+            # The tensors by their names, and the files beside them: the arrays of an .npz.
+            pairs = dict(self.tensors)
+            pairs.update((name.removesuffix(".npy"), made) for name, made in self.others if isinstance(made, Enclosed))
+            root = pairs
+        elif root is UNSET and self.tensors:
+            root = next(iter(self.tensors.values()))
         if root is UNSET and not whole:
             return None
         return Document(
@@ -110,13 +140,8 @@ class Reader:
             self.container.name, self.layout.metadata, tuple(self.others),
         )  # fmt: skip
 
-    def _pairs(self) -> dict[object, object]:
-        """What a container of named tensors holds: its own, and the files in it (the arrays of an .npz)."""
-        pairs = dict(self.tensors)
-        pairs.update((name.removesuffix(".npy"), value) for name, value in self.others if isinstance(value, Enclosed))
-        return pairs
-
     def _drive(self, reading: Reading) -> None:
+        """Take the container's parts one by one, and answer each before the next one is made."""
         answer: Answer | None = None
         while True:
             try:
@@ -132,17 +157,20 @@ class Reader:
                 answer = self._nested(part)
             elif isinstance(part, Finding):
                 self.tally.add(part._replace(member=_join(self.prefix, part.member)))
-            elif isinstance(part, Named):
-                self._named(part)
-            elif isinstance(part, Storages):
+            elif isinstance(part, ImportedName):
+                finding = name_finding(part, self.tally.policy, _join(self.prefix, part.member))
+                if finding is not None:
+                    self.tally.add(finding)
+            elif isinstance(part, StorageExtents):
                 self.known = part
-            elif isinstance(part, Names):
+            elif isinstance(part, MemberNames):
                 self.names, self.beside = part, Among(part.names)
             else:
                 self.tally.judged += 1
                 self.tensors[part.name] = declared(part)
 
     def _pickle(self, part: Pickle) -> Answer:
+        """Run one pickle through the machine, judge what it would do, and tell the container where it ends."""
         tally = self.tally
         if tally.encoding is not None:
             part = part._replace(encoding=tally.encoding)
@@ -155,9 +183,10 @@ class Reader:
             program: Program = interpret(self.source, part, tally.limits)
         except (Malformed, LimitExceeded) as error:
             whole, program = False, error.partial or Program(0)
-            self._broken(error, member, index, None if error.offset is None else error.offset + origin - part.base)
+            offset = None if error.offset is None else error.offset + origin - part.base
+            tally.broken(error, member, stream=index, offset=offset)
         tally.opcodes += program.opcodes
-        view = View(program, member, index, part.base - origin)
+        view = StreamView(program, member, index, part.base - origin)
         if part.follows is Following.NOTHING:
             self.row = Row(self.source, tally.limits)
         other = self.row.next(part, program, whole)
@@ -170,7 +199,7 @@ class Reader:
         else:
             self.others.append((member, program.value if whole else None))
         if tally.witness is not None:
-            tally.witness(heard(self.source, part, view, own=not self.prefix))
+            tally.witness(judged_pickle(self.source, part, view, own=not self.prefix))
         end = program.end + origin if whole else None
         if other is not None and other.whole and not whole:
             end = other.program.end - other.program.start + part.start  # where that reading goes on
@@ -178,52 +207,50 @@ class Reader:
         value = plain(program.value) if not part.main or type(program.value) is int else None
         return Answer(end, value, program.value, context.storages)
 
-    def _judge(self, view: View, objects: Mapping[object, object] | None) -> Context:
-        """Judge a program, and note what the judge, the machine and its nesting give to report."""
+    def _judge(self, view: StreamView, objects: Mapping[object, object] | None) -> Context:
+        """Judge a program. The findings are those of the judge, of the machine and of how deep the value nests."""
         limits, program = self.tally.limits, view.program
         context = self._context(program, view)
         judge = Judge(self.tally.policy, context, view, objects)
         judge.run()
-        for finding in judge.findings:
-            self.tally.add(finding)
+        self.tally.add(*judge.findings)
         self._remarks(program, view)
         over = too_nested(program.value, limits)
         if over is not None:
-            self._broken(over, view.member, view.stream, None)
+            self.tally.broken(over, view.member, stream=view.stream)
         if context.deferred:
             self.deferred.append((context, view))
         return context
 
-    def _remembering(self, other: Other, view: View, follows: Following) -> None:
-        """Tell of a pickle that is something else to an Unpickler which has the memo of the pickles before it."""
+    def _remembering(self, other: Other, view: StreamView, follows: Following) -> None:
+        """Report a pickle that is something else to an Unpickler which has the memo of the pickles before it."""
         program = other.program
-        shifted = View(program, view.member, view.stream, view.base + program.start - view.program.start)
+        shifted = StreamView(program, view.member, view.stream, view.base + program.start - view.program.start)
         judge = Judge(self.tally.policy, self._context(program, shifted), shifted, {})
         judge.run()
         known = [finding for finding in self.tally.findings if finding.stream == view.stream]
-        for finding in shared_memo(judge.findings, known, view, other.why, alone=follows is Following.LOADER):
-            self.tally.add(finding)
+        self.tally.add(*shared_memo(judge.findings, known, view, other.why, alone=follows is Following.LOADER))
 
     def _tree(self) -> None:
-        """The nested object that a tree describes, judged like any program, in place of the tensors by name."""
+        """Judge the object that the tree of a safetensors file describes. It replaces the tensors by name as root."""
         if not self.layout.metadata:
             return
         from safeload.scanning.tree_stream import treed
 
         index = self.tally.streams
         given = treed(self.source, self.layout, self.tensors, self.tally.limits, self.prefix, index)
-        for finding in given.findings:
-            self.tally.add(finding)
+        self.tally.add(*given.findings)
         if given.view is not None:
             self.tally.streams += 1
             self.tally.opcodes += given.view.program.opcodes
             self._judge(given.view, given.objects)
             if self.tally.witness is not None:
-                self.tally.witness(heard_tree(self.source, given.view))
+                self.tally.witness(judged_tree(self.source, given.view))
             self.root = given.view.program.value
             self.layout = self.layout._replace(root="stream")
 
-    def _context(self, program: Program, view: View) -> Context:
+    def _context(self, program: Program, view: StreamView) -> Context:
+        """What the shapes of vetted calls may know of the file."""
         known = self.known
         return Context(
             limits=self.tally.limits,
@@ -235,8 +262,8 @@ class Reader:
             big_endian=known is not None and known.big_endian,
         )
 
-    def _remarks(self, program: Program, view: View) -> None:
-        """What the machine noticed beside effects: forms on which readers differ, and pickles inside bytes."""
+    def _remarks(self, program: Program, view: StreamView) -> None:
+        """Report what the machine noticed beside effects: forms on which readers differ, and pickles inside bytes."""
         for note in program.notes:
             self.tally.add(
                 view.finding(
@@ -251,24 +278,25 @@ class Reader:
         for offset, blob in program.blobs:
             self._blob(blob, offset, view)
 
-    def _blob(self, data: bytes, offset: int, view: View) -> None:
+    def _blob(self, data: bytes, offset: int, view: StreamView) -> None:
         """Judge bytes that are a pickle or an archive. They are data: only what is dangerous in them is a finding."""
-        # In the encoding of `acts`, which no text breaks.
+        # latin1, as in `machine.blobs.acts`: no text breaks it.
         outer = self.tally
         inner = Tally(outer.policy, outer.limits, files=outer.files, depth=outer.depth + 1, encoding="latin1")
         source = MemorySource(data, f"{self.source.name}!bytes")
         containers = readings(source, inner.limits)
         if not is_archive(data) and not any(c.name in ("pickle", "torch-legacy") for c in containers):
-            containers = (BarePickle(),)  # the machine says so, whatever else they look like
+            containers = (BarePickle(),)  # the machine says that they are one, whatever else they look like
         try:
             read_all(source, containers, inner, "")
         except LimitExceeded as error:
-            self._broken(error, view.member, view.stream, offset - view.base)
+            outer.broken(error, view.member, stream=view.stream, offset=offset - view.base)
         outer.files = inner.files
         outer.streams += inner.streams
         outer.opcodes += inner.opcodes
         if inner.omitted_worst is Verdict.DANGEROUS:
-            self._broken(LimitExceeded("too many findings", limit="findings"), view.member, view.stream, offset)
+            many = LimitExceeded("too many findings", limit="findings")
+            outer.broken(many, view.member, stream=view.stream, offset=offset)
         for finding in inner.findings:
             if finding.verdict is Verdict.DANGEROUS:
                 self.tally.add(
@@ -279,42 +307,47 @@ class Reader:
                     )
                 )  # fmt: skip
 
-    def _enclosed(self, view: View, data: bytes, offset: int) -> Document:
-        """The Document of bytes that a nested loader would read: judged like a file, findings under its place."""
+    def _enclosed(self, view: StreamView, data: bytes, offset: int) -> Document:
+        """The Document of bytes that a loader inside the pickle would read: they are judged like a file."""
         place = f"{view.member}!bytes@{offset - view.base:#x}"
         source = MemorySource(data, f"{self.source.name}!{place}")
-        document = self._inside(source, place)
+        document = self._inside(source, readings(source, self.tally.limits), place)
         if document is None:
             raise ShapeError("the enclosed file was not understood", Verdict.UNJUDGED, "nested-pickle")
         return document
 
-    def _inside(self, source: Source, place: str) -> Document | None:
+    def _inside(self, source: Source, containers: tuple[Container, ...], place: str) -> Document | None:
+        """Read a file inside this one. Its findings stand under `place`."""
         self.tally.depth += 1
         self.tally.near = self._near
         try:
-            return read_all(source, readings(source, self.tally.limits), self.tally, place)
+            return read_all(source, containers, self.tally, place)
         except LimitExceeded as error:
-            self._broken(error, place, None, None)
+            self.tally.broken(error, place)
             return None
         finally:
             self.tally.depth -= 1
             self.tally.near = self.outer
 
     def _nested(self, part: Nested) -> Answer:
-        place = _join(self.prefix, part.member)
-        source = self._source(part)
-        if part.raw and not does_anything(source, self.tally.limits):
+        """Judge a file inside this one, unless it is raw numbers or is proven to be no model."""
+        tally, place, source = self.tally, _join(self.prefix, part.member), self._source(part)
+        # An archive may hold thousands of empty files: none of them is looked at.
+        containers = () if part.skippable and not source.size else readings(source, tally.limits)
+        if part.raw and not does_anything(source, containers, tally.limits):
             return Answer(source.size)
-        reason = self._no_model(source, place) if part.skippable else ""
-        before = self.tally.mark()
-        document = None if reason else self._inside(source, place)
-        if part.skippable and self.tally.nothing_since(before):
-            self.tally.forget(before)
-            reason = NO_MODEL_IN_IT
+        reason = why_no_model(source, containers, tally, place, self._near) if part.skippable else ""
+        document = None
+        if not reason:
+            before = tally.mark()
+            document = self._inside(source, containers, place)
+            if part.skippable and tally.nothing_since(before):
+                tally.forget(before)
+                reason = NO_MODEL_IN_IT
         if reason:
-            self.tally.skip(place, reason)
+            tally.skip(place, reason)
             return Answer(source.size, skipped=True)
-        self.tally.judged += 1
+        tally.judged += 1
         value = None if document is None else Enclosed(document)
         if part.main:
             self.root = value if value is not None else UNSET
@@ -323,16 +356,14 @@ class Reader:
         return Answer(source.size if document is not None else None, None, value)
 
     def _source(self, part: Nested) -> Source:
+        """The bytes of a file inside this one."""
         name = f"{self.source.name}!{part.member}"
         if part.data is not None:
             return MemorySource(part.data, name)
         return PartSource(self.source, part.extent.offset, part.extent.length, name)
 
-    def _units(self) -> None:
-        """Folders among the members that a loader takes whole, once the archive is unpacked."""
-        member = self.names.member
-        if member is None:
-            return
+    def _units(self, member: Callable[[str], Nested]) -> None:
+        """Judge the folders among the members that a loader takes whole, once it has unpacked the archive."""
         from safeload.scanning.units import unit_reports
 
         tally, opened = self.tally, lambda name: self._source(member(name))
@@ -341,39 +372,15 @@ class Reader:
                 inner = "/".join(filter(None, (report.path, finding.member)))
                 tally.add(finding._replace(member=_join(self.prefix, inner)))
             if report.omitted:
-                self._broken(LimitExceeded("a folder has too many findings", limit="findings"), self.prefix, None, None)
-
-    def _no_model(self, source: Source, place: str) -> str:
-        """Why a member met in an archive is no model, "" when it is to be judged. Thousands may be empty."""
-        limits, policy = self.tally.limits, self.tally.policy
-        try:
-            return no_model(source, readings(source, limits), limits, policy, self._near) if source.size else "empty"
-        except LimitExceeded as error:
-            self._broken(error, place, None, None)
-            return ""
+                tally.broken(LimitExceeded("a folder has too many findings", limit="findings"), self.prefix)
 
     def _near(self, name: str) -> bool:
         """Whether a module of this name lies beside the input, or anywhere among the members."""
         return self.beside(name) or self.outer(name)
 
-    def _named(self, part: Named) -> None:
-        """A name that a loader imports for a member that is no pickle: the policy judges it."""
-        decision = self.tally.policy.decide(part.module, part.name)
-        if decision.verdict is not Verdict.CLEAN:
-            name = f"{part.module}.{part.name}"
-            self.tally.add(
-                Finding(
-                    decision.rule, decision.verdict, decision.severity, f"{name}: {decision.reason} ({part.why})",
-                    remedy(decision.verdict), _join(self.prefix, part.member), part.offset, None, name, part.evidence,
-                )
-            )  # fmt: skip
-
     def _values(self, spec: TensorSpec) -> bytes:
         """The elements of a tensor whose values decide validity. See `Context.values`."""
-        known = self.known
-        big = self.layout.big_endian or (known is not None and known.big_endian)
-        early = {} if known is None else known.storages
-        return deciding_values(spec, Home(self.source, self.layout.storages, early, big), self.tally)
+        return deciding_values(spec, self.source, self.layout, self.known, self.tally)
 
     def _settle(self) -> None:
         """Run the checks that had to wait for the storages."""
@@ -385,16 +392,7 @@ class Reader:
                 except ShapeError as error:
                     self.tally.add(shape_finding(error, view, offset, ""))
 
-    def _broken(self, error: Malformed | LimitExceeded, member: str, stream: int | None, offset: int | None) -> None:
-        limit = isinstance(error, LimitExceeded)
-        rule = "limit-reached" if limit else "malformed" if stream is None else "malformed-pickle"
-        self.tally.add(
-            Finding(
-                rule, Verdict.UNJUDGED, Severity.MEDIUM, error.message, "" if limit else _AGAIN,
-                member=member, offset=offset, stream=stream,
-            )
-        )  # fmt: skip
-
 
 def _join(prefix: str, member: str) -> str:
+    """The place of `member` in the file that is scanned."""
     return f"{prefix}!{member}" if prefix and member else prefix or member

@@ -1,6 +1,6 @@
-"""What a file is to which program: every container that fits, and whether a pickle behind another format does anything.
+"""Which programs read a file as what: every container that fits, and whether a pickle in another format does anything.
 
-Interprets pickles to find out, and judges nothing. Knows no format, no opcode and no name.
+Runs the machine over such a pickle to find out. Judges nothing. Knows no format, no opcode and no name.
 """
 
 from __future__ import annotations
@@ -22,21 +22,23 @@ _FILES = frozenset({"elf", "pe", "sqlite", "gguf", "7z", "rar", "encrypted", "to
 
 
 def readings(source: Source, limits: Limits) -> tuple[Container, ...]:
-    """Every container that `source` is to some program; a pickle behind another format counts when it does anything."""
+    """Every container that some program takes `source` for. Beside another one, a pickle counts if it does anything."""
     found = recognise(source)
-    # The length field of safetensors spells a plain value now and then, and means nothing by it.
+    # The length at the start of a safetensors file is a pickle of a plain value now and then, by chance.
     values_count = found[0].name != "safetensors"
     if len(found) > 1 and found[-1].name == "pickle" and not may_do(source, limits, values_count=values_count):
         return found[:-1]
     return found
 
 
-def does_anything(source: Source, limits: Limits) -> bool:
-    """Whether any program could read `source`, numbers that something else describes, as more than numbers."""
-    found = readings(source, limits)
+def does_anything(source: Source, found: tuple[Container, ...], limits: Limits) -> bool:
+    """Whether a program could read `source` as more than numbers: raw data that something else describes.
+
+    `found` are the readings of `source`.
+    """
     if all(container.name == "unknown" for container in found):
         return kind_of(source.peek(0, HEAD), source.size) in _FILES
-    # One text of numbers in many spells a plain value.
+    # Raw numbers are a pickle of a plain value now and then, by chance.
     return any(c.name != "pickle" for c in found) or may_do(source, limits, values_count=False)
 
 

@@ -1,6 +1,6 @@
-"""The join: one input and one policy in, a Report and the Document out. Every verdict comes from here.
+"""One input and one policy go in, the Report and the Document come out. Every verdict comes from here.
 
-Imports nothing that a file names and runs nothing. Knows no format, no opcode and no name.
+Imports nothing that a file names, and runs nothing. Knows no format, no opcode and no name.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ from typing import Any, NamedTuple
 
 from safeload.containers import Container
 from safeload.document.document import Document
-from safeload.errors import LimitExceeded
-from safeload.findings import Finding, Severity, Verdict, worst
+from safeload.findings import Verdict, worst
 from safeload.inputs import open_source
 from safeload.limits import Limits
 from safeload.machine.pause import pause, resume
 from safeload.policy import Policy
 from safeload.report import Report
-from safeload.scanning.reader import NO_MODEL_IN_IT, read_all
+from safeload.scanning.reader import NO_MODEL_IN_IT, read_all, why_no_model
 from safeload.scanning.recognition import readings
-from safeload.scanning.skips.no_model import no_model
 from safeload.scanning.skips.texts import Near
 from safeload.scanning.streams import Witness
 from safeload.scanning.tally import Tally, nowhere
@@ -29,35 +27,39 @@ _ORDER = {Verdict.DANGEROUS: 0, Verdict.UNJUDGED: 1, Verdict.UNVETTED: 2, Verdic
 
 
 class Scan(NamedTuple):
-    """A Report, and the Document it is about (None when nothing of the file was understood)."""
+    """A Report, and the Document of the file: None when nothing was understood, or when nobody wanted it."""
 
     report: Report
     document: Document | None
 
 
 def scan(f: Any, *, policy: Policy | str | PathLike[str] | None = None, limits: Limits | None = None) -> Report:
-    """Judge one file without running anything in it.
+    """Judge one file without running anything in it. Torch is not needed.
 
-    `f` is a path, the bytes themselves or a binary file object (read from its current position). Torch is not needed.
-    `policy` is what `Policy.find` takes: a Policy, the name of one, or the path of a pack.
-    Raises InputError when the input cannot be read; what is *in* it never raises, it is a finding.
+    Args:
+        f: A path, the bytes themselves, or a binary file object, which is read from its current position.
+        policy: What to judge by: a `Policy`, the name of one ("standard", "weights-only", "strict"), or the path of a
+            rule pack. None is the standard policy.
+        limits: What a file may cost. None is `Limits()`.
+
+    Returns:
+        The `Report`: the verdict, the findings with member and byte offset, and the digest of the judged bytes.
+
+    Raises:
+        InputError: The input cannot be read (an OSError). What is *in* the input never raises: it is a finding.
+        UsageError: The policy cannot be found or read.
+
+    Example:
+        >>> report = safeload.scan("model.pt")
+        >>> str(report.verdict)
+        'clean'
     """
     rules = Policy.find(policy)
     source = open_source(f)
     try:
-        return report_on(source, policy=rules, limits=limits or Limits())
+        return scan_source(source, policy=rules, limits=limits or Limits(), document=False).report
     finally:
         source.close()
-
-
-def report_on(source: Source, *, policy: Policy, limits: Limits, explicit: bool = True, near: Near = nowhere) -> Report:
-    """The report of `scan_source`, without the Document."""
-    # The Document goes before collection is on again: the first one would walk through all of it and free nothing.
-    pause()
-    try:
-        return scan_source(source, policy=policy, limits=limits, explicit=explicit, near=near).report
-    finally:
-        resume()
 
 
 def scan_source(
@@ -70,27 +72,46 @@ def scan_source(
     containers: tuple[Container, ...] | None = None,
     witness: Witness | None = None,
     near: Near = nowhere,
+    document: bool = True,
 ) -> Scan:
-    """Judge `source`. With `explicit` False (a file met in a folder) what is no model may be SKIPPED, with a reason.
+    """Judge `source`, which the caller opened and closes.
 
-    `encoding` of python 2 strings replaces that of the format's own loader. `containers` replaces recognition, for a
-    caller that reads its input as one format whatever it looks like, as pickle.load does. `witness` is shown every
-    judged stream. `near` says what lies beside a file that was met: a text that would import such a module is no text.
+    Args:
+        source: The bytes.
+        policy: The rules to judge by.
+        limits: What the file may cost.
+        explicit: The caller named this very file. False for a file met in a folder, which may be SKIPPED with a reason
+            when it is no model.
+        encoding: Of python 2 strings, in place of the one that the format's own loader uses.
+        containers: What the caller reads the input as, whatever it looks like, as pickle.load does. None: recognise it.
+        witness: A function that gets every judged stream.
+        near: Whether a module of a name lies beside a file that was met: a text that would import it is no text.
+        document: Whether the caller wants the Document. Without it the objects are freed while no collection runs.
+
+    Returns:
+        The Report and the Document.
+
+    Raises:
+        InputError: The operating system refuses to read `source`.
     """
-    # A scan makes objects that it keeps: collections meanwhile would find nothing and double the time.
+    tally = Tally(policy, limits, encoding=encoding, near=near)
+    tally.witness = witness
+    # Why collection pauses: a scan makes objects and drops few, so that collections find nothing and double the time.
     pause()
     try:
-        tally = Tally(policy, limits, encoding=encoding, near=near)
-        tally.witness = witness
-        return _scan(source, tally, explicit, containers)
+        found = _judged(source, tally, explicit, containers)
+        if not document:
+            # Why here: the first collection after the pause would walk through all of the Document and free nothing.
+            found = Scan(found.report, None)
+        return found
     finally:
         resume()
 
 
-def _scan(source: Source, tally: Tally, explicit: bool, given: tuple[Container, ...] | None) -> Scan:
-    limits = tally.limits
-    containers = readings(source, limits) if given is None else given
-    if not explicit and (reason := _no_model(source, containers, tally)):
+def _judged(source: Source, tally: Tally, explicit: bool, given: tuple[Container, ...] | None) -> Scan:
+    """The order of a scan: which readings there are, whether to skip the file, each reading, the verdict."""
+    containers = readings(source, tally.limits) if given is None else given
+    if not explicit and (reason := why_no_model(source, containers, tally, "", tally.near)):
         return _skipped(source, reason)
     shards = None
     if explicit and given is None and containers[0].name == "unknown":
@@ -118,15 +139,6 @@ def _scan(source: Source, tally: Tally, explicit: bool, given: tuple[Container, 
         policy_digest=tally.policy.digest,
     )
     return Scan(report, document)
-
-
-def _no_model(source: Source, containers: tuple[Container, ...], tally: Tally) -> str:
-    """Why a file met in a folder is no model, "" when it is to be judged."""
-    try:
-        return no_model(source, containers, tally.limits, tally.policy, tally.near)
-    except LimitExceeded as error:
-        tally.add(Finding("limit-reached", Verdict.UNJUDGED, Severity.MEDIUM, error.message))
-        return ""
 
 
 def _skipped(source: Source, reason: str) -> Scan:

@@ -1,6 +1,6 @@
-"""Declared pickles to the machine: the right bytes, read once, alone and as one Unpickler reads them in a row.
+"""Runs the machine over the pickles that a container declares: alone, and as one Unpickler reads them in a row.
 
-The bytes that are interpreted are the bytes that are remembered as judged, and they alone are read again where a pickle
+The bytes that the machine reads are those that the source remembers as judged. They alone are read again when a pickle
 has a second reading. Judges nothing.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from safeload.checks import View
+from safeload.checks import StreamView
 from safeload.containers.interface import Following, Pickle
 from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
@@ -23,8 +23,8 @@ _FIRST_WINDOW = 1 << 16
 _FREE, _TIMES = 1_000_000, 4
 
 
-class Heard(NamedTuple):
-    """One judged stream, for who wants to see what a verdict rests on.
+class JudgedStream(NamedTuple):
+    """One judged stream, for callers that want to see what a verdict rests on.
 
     start, end  its first byte in the file and the one behind its last; `start` is -1 where they are no bytes of the
                 file itself: inflated, or in a file inside it
@@ -44,20 +44,20 @@ class Heard(NamedTuple):
     part: Pickle | None
 
 
-Witness = Callable[[Heard], None]
-"""Is shown each judged stream, and the tree of a safetensors file."""
+Witness = Callable[[JudgedStream], None]
+"""A function that gets each judged stream, and the tree of a safetensors file."""
 
 
-def heard(source: Source, part: Pickle, view: View, *, own: bool) -> Heard:
-    """`part` as a witness is told of it; `own` where `source` is the file itself and not one inside it."""
+def judged_pickle(source: Source, part: Pickle, view: StreamView, *, own: bool) -> JudgedStream:
+    """The JudgedStream of a pickle. `own` says that `source` is the file itself and not one inside it."""
     start = part.start if own and part.data is None else -1
     end = view.program.end + part.base - view.base
-    return Heard(view.member, start, end, view.program, view.stream, view.base, source, part)
+    return JudgedStream(view.member, start, end, view.program, view.stream, view.base, source, part)
 
 
-def heard_tree(source: Source, view: View) -> Heard:
-    """The tree of a safetensors file as a witness is told of it."""
-    return Heard(view.member, -1, view.program.end, view.program, view.stream, view.base, source, None)
+def judged_tree(source: Source, view: StreamView) -> JudgedStream:
+    """The JudgedStream of the tree of a safetensors file."""
+    return JudgedStream(view.member, -1, view.program.end, view.program, view.stream, view.base, source, None)
 
 
 class Bytes(NamedTuple):
@@ -149,7 +149,9 @@ class Other(NamedTuple):
     why: str
 
 
-class _Kept(NamedTuple):
+class _InRow(NamedTuple):
+    """A pickle of the row, and what it is to a new Unpickler."""
+
     part: Pickle
     program: Program
     whole: bool
@@ -175,7 +177,7 @@ class Row:
     def __init__(self, source: Source, limits: Limits) -> None:
         self.source = source
         self.limits = limits
-        self._kept: list[_Kept] = []
+        self._row: list[_InRow] = []
         self._memory: Memory | None = None
         self._broken = False
         # Of Unpicklers that begin with the second pickle, the third, ...; they have read the first `_read` pickles.
@@ -188,48 +190,48 @@ class Row:
 
         To be asked before `program` is judged: judging writes into its nodes.
         """
-        kept = _Kept(part, program, whole)
-        self._kept.append(kept)
+        entry = _InRow(part, program, whole)
+        self._row.append(entry)
         self._opcodes += program.opcodes
-        if len(self._kept) == 1 or self._broken or (self._memory is None and whole and not program.memoized):
+        if len(self._row) == 1 or self._broken or (self._memory is None and whole and not program.memoized):
             return None
         if self._memory is None:
             self._memory = Memory()
-            for earlier in self._kept[:-1]:
+            for earlier in self._row[:-1]:
                 self._again(earlier, self._memory)
-        other = self._again(kept, self._memory)
+        other = self._again(entry, self._memory)
         self._broken = not other.whole
         if other.why:
             return other
         # Torch makes an unpickler for each of its pickles: nobody begins with the third.
         if self._memory.read and program.memoized and part.follows is Following.READER:
-            return self._joined(kept)
+            return self._joined(entry)
         return None
 
-    def _joined(self, last: _Kept) -> Other | None:
+    def _joined(self, last: _InRow) -> Other | None:
         """What an Unpickler makes of `last` that began later than with the first pickle, if that is something else."""
         found: Other | None = None
-        for kept in self._kept[self._read :]:
+        for entry in self._row[self._read :]:
             for memory in self._late:
                 if self._spent > _FREE + _TIMES * self._opcodes:
                     why = "there are too many pickles in a row to read them from each of them on"
                     return Other(last.program, last.whole, why)
-                other = self._again(kept, memory)
+                other = self._again(entry, memory)
                 self._spent += other.program.opcodes
-                if kept is last and other.why and found is None:
+                if entry is last and other.why and found is None:
                     found = other
             memory = Memory()
-            self._spent += self._again(kept, memory).program.opcodes
+            self._spent += self._again(entry, memory).program.opcodes
             self._late.append(memory)
             self._read += 1
         return found
 
-    def _again(self, kept: _Kept, memory: Memory) -> Other:
+    def _again(self, entry: _InRow, memory: Memory) -> Other:
         """The next pickle as read by the Unpickler that has this memory; its `why` is empty where nothing differs."""
-        part, program = kept.part, kept.program
+        part, program = entry.part, entry.program
         memory.begin()
         start, more = 0, None
-        if kept.whole:
+        if entry.whole:
             length = program.end - program.start
             data = part.data[part.start :][:length] if part.data is not None else self.source.read(part.start, length)
         else:
@@ -240,7 +242,7 @@ class Row:
         except (Malformed, LimitExceeded) as error:
             read, whole = error.partial or Program(start), False
         why = ""
-        if whole != kept.whole:
+        if whole != entry.whole:
             why = "it is whole then" if whole else "it breaks then"
         elif memory.foreign:
             why = "it takes an object that a pickle before it left"

@@ -1,10 +1,11 @@
-"""What one input and everything inside it add up to: findings, counts, and what every reading of it shares.
+"""The sum of one input and everything inside it: findings, counts, and what every reading of it shares.
 
-Bounds how many findings are kept and loses no verdict. Reads nothing and computes no verdict.
+Bounds how many findings there are, and loses no verdict by it. Reads nothing and computes no verdict.
 """
 
 from __future__ import annotations
 
+from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Severity, Verdict, worst
 from safeload.limits import Limits
 from safeload.policy import Policy
@@ -19,16 +20,19 @@ SKIPPED = "member-skipped"
 
 _LISTED = 10
 
+_AGAIN = "download the file again and compare its checksum with the publisher's"
+
 
 def nowhere(name: str) -> bool:
-    """The Near of a text that is alone: nothing lies beside it."""
+    """The Near of a text that lies alone: nothing is beside it."""
     return False
 
 
 class Tally:
-    """See the module. `near` says what lies beside the input, for texts that name modules.
+    """See the module.
 
-    judged   pickles, tensors and members that were read as what they are; what is no model does not count
+    near     whether a module of a name lies beside the input: it counts for texts that import modules
+    judged   how many pickles, tensors and members were read as what they are. What is no model does not count
     """
 
     def __init__(
@@ -57,16 +61,30 @@ class Tally:
         self.judged = 0
         self._skipped = 0
 
-    def add(self, finding: Finding) -> None:
-        """Keep a finding, or count it once the limit is reached; a verdict is never lost with it."""
-        if len(self.findings) < self.limits.findings:
-            self.findings.append(finding)
-        else:
-            self.omitted += 1
-            self.omitted_worst = worst((self.omitted_worst, finding.verdict), empty=Verdict.CLEAN)
+    def add(self, *findings: Finding) -> None:
+        """Add findings to the report. Beyond the limit they are counted, and their worst verdict still counts."""
+        for finding in findings:
+            if len(self.findings) < self.limits.findings:
+                self.findings.append(finding)
+            else:
+                self.omitted += 1
+                self.omitted_worst = worst((self.omitted_worst, finding.verdict), empty=Verdict.CLEAN)
+
+    def broken(
+        self, error: Malformed | LimitExceeded, member: str, *, stream: int | None = None, offset: int | None = None
+    ) -> None:
+        """Report what could not be read to its end: the file is unjudged."""
+        limit = isinstance(error, LimitExceeded)
+        rule = "limit-reached" if limit else "malformed" if stream is None else "malformed-pickle"
+        self.add(
+            Finding(
+                rule, Verdict.UNJUDGED, Severity.MEDIUM, error.message, "" if limit else _AGAIN,
+                member=member, offset=offset, stream=stream,
+            )
+        )  # fmt: skip
 
     def skip(self, member: str, reason: str) -> None:
-        """Note a member that is no model; the first are listed, all are counted."""
+        """Count a member that is no model. The first of them are listed."""
         self._skipped += 1
         if self._skipped <= _LISTED:
             self.add(Finding(SKIPPED, Verdict.SKIPPED, Severity.INFO, f"skipped: {reason}", member=member))
@@ -90,7 +108,7 @@ class Tally:
         return self.judged == mark[1] and not self.omitted and all(f.rule in (NOTHING, SKIPPED) for f in new)
 
     def forget(self, mark: tuple[int, int, int]) -> None:
-        """Take back what was skipped since then: it is told as one."""
+        """Take back what was skipped since then: the whole archive is skipped, with one reason."""
         del self.findings[mark[0] :]
         self._skipped = mark[2]
 

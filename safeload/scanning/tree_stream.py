@@ -1,6 +1,6 @@
-"""The tree of a safetensors file as a program with its place, or what keeps it from being one.
+"""Makes a Program of the tree in a safetensors file, or findings that say why there is none.
 
-Joins the tree's text, its tensors and its bytes; judges nothing.
+Brings together the text of the tree, the tensors that it names and their bytes. Judges nothing.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from safeload.checks import View
-from safeload.containers.interface import Layout
+from safeload.checks import StreamView
+from safeload.containers.interface import ContainerLayout
 from safeload.containers.storage_bytes import storage_bytes
 from safeload.document.document import TensorSpec
 from safeload.errors import LimitExceeded, Malformed
@@ -24,17 +24,17 @@ _BESIDE = "keep the two files together under one name, as they were written, and
 
 
 class Treed(NamedTuple):
-    """What there is to judge (`view` None: nothing), and what is to be reported beforehand."""
+    """What is to be judged (`view` None: nothing), the objects that it names, and findings to report before."""
 
-    view: View | None
+    view: StreamView | None
     objects: Mapping[object, object]
     findings: tuple[Finding, ...] = ()
 
 
 def treed(
-    source: Source, layout: Layout, tensors: Mapping[object, object], limits: Limits, prefix: str, stream: int
+    source: Source, layout: ContainerLayout, tensors: Mapping[object, object], limits: Limits, prefix: str, stream: int
 ) -> Treed:
-    """The program of the tree that a safetensors file holds or names; nothing when it has none."""
+    """The Program of the tree that a safetensors file holds, or names beside it; nothing when it has none."""
     try:
         given = found(source, layout.metadata, limits)
         if given is None:
@@ -66,7 +66,7 @@ def treed(
         )
         for name, offset in decoded.dropped
     ]  # fmt: skip
-    return Treed(View(decoded.program, place, stream, 0), decoded.objects, tuple(remarks))
+    return Treed(StreamView(decoded.program, place, stream, 0), decoded.objects, tuple(remarks))
 
 
 def _broken(error: Malformed | LimitExceeded, place: str) -> Treed:

@@ -1,4 +1,4 @@
-"""The closed table: every shape that a vetted name can have. Names are admitted by rules/vetted/*.toml."""
+"""The closed table: every shape that a vetted name can have. The files rules/vetted/*.toml say which names have one."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "paths": ("posix-path", "windows-path"),
     "stdlib_values": ("uuid", "safe-uuid", "decimal", "fraction", "bytes-io", "string-io", "random"),
 }
-"""Each family, a module of this folder, with its shapes. It is imported when a checkpoint first needs one of them."""
+"""Family, a module of this folder -> the ids of its shapes. It is imported when a file first needs one of them."""
 
 
 class _Table(Mapping[str, Constructor]):
-    """The shapes of all families by their ids."""
+    """The shapes of all families, by id. Imports a family when one of its shapes is asked for."""
 
     def __init__(self) -> None:
         self._homes = {shape: family for family, shapes in FAMILIES.items() for shape in shapes}

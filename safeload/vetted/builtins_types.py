@@ -1,7 +1,8 @@
 """The builtins that pickle calls: set, frozenset, bytearray, bytes, complex, slice, range, and the empty containers.
 
 Semantics: CPython 3.11 Lib/pickle.py `save_*` and the `__reduce_ex__` of each type, protocols 0 to 5, and the names of
-python 2 as `_compat_pickle` maps them. A size is that of the elements seen: `bytearray(10**10)` allocates by number.
+python 2 as `_compat_pickle` maps them. Sizes are those of elements in the file: `bytearray(10**10)`, a size as a
+number, is refused, because it would allocate.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _NEW = frozenset({"reduce", "newobj"})
 
 
 def _checked(call: Call, ctx: Context) -> list[object]:
-    """The elements of a set, given as one list (`set.__reduce__`), each safe to hash."""
+    """The elements of a set, from its one list argument (`set.__reduce__`). Checks that each is safe to hash."""
     args = known(call, optional=((list, tuple),))
     if not args or not isinstance(call.args, tuple):
         return []
@@ -140,7 +141,7 @@ def change_dict(call: Call, mutation: Mutation, ctx: Context) -> None:
 
 
 def make_object(call: Call, ctx: Context) -> Built:
-    """`object()`: sentinels."""
+    """`object()`, which programs use as a sentinel."""
     known(call)
     return Built("builtins.object")
 
@@ -148,8 +149,8 @@ def make_object(call: Call, ctx: Context) -> Built:
 def type_of(call: Call, ctx: Context) -> Symbol:
     """`type(None)`, `type(...)` or `type(NotImplemented)` (Lib/pickle.py `save_type`).
 
-    SECURITY: one argument of three values and no other: `type(x)` of anything else names a class, and with three
-    arguments it makes one.
+    SECURITY: no other argument: `type(x)` of anything else would be the class of an object that the file made, and with
+    three arguments `type` makes a class.
     """
     (value,) = known(call, object)
     if value is None:

@@ -1,7 +1,7 @@
 """`_codecs.encode(text, "latin1")`: how pickles of protocol 0 to 2 spell bytes.
 
-Semantics: CPython Lib/pickle.py `save_bytes`. Every other codec is refused: codecs are a registry of functions, some of
-them quadratic (punycode, idna), some of them decompressors.
+Semantics: CPython Lib/pickle.py `save_bytes`. Every other codec is refused: a codec is any function in a registry. Some
+take quadratic time (punycode, idna), some decompress.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The containers of `collections`: OrderedDict, Counter, defaultdict, deque, ChainMap.
 
-Semantics: CPython 3.11 Lib/collections/__init__.py and Modules/_collectionsmodule.c, their `__reduce__` methods. No
-argument but the pickled forms is admitted: a published attack calls OrderedDict with source text.
+Semantics: CPython 3.11 Lib/collections/__init__.py and Modules/_collectionsmodule.c, the `__reduce__` methods. Only the
+forms that pickle writes are admitted: a published attack calls OrderedDict with source text.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _BUILTINS = ("bool", "bytes", "dict", "float", "frozenset", "int", "list", "set"
 _COLLECTIONS = ("Counter", "OrderedDict", "defaultdict", "deque")
 FACTORIES = frozenset(f"builtins.{name}" for name in _BUILTINS) | {f"collections.{name}" for name in _COLLECTIONS}
 _NEW = frozenset({"reduce", "newobj"})
-# Written out, beyond what every dict has: a verdict may depend neither on the version of Python nor on what another
-# package has put into `collections`.
+# Written out, except for what every dict has. `dir(OrderedDict)` would make the verdict depend on the version of
+# Python, and on what another package has put into `collections`.
 _ORDERED_DICT = frozenset(dir(dict)) | {"__dict__", "move_to_end"}
 _COUNTER = frozenset(dir(dict)) | {
     "__add__", "__and__", "__dict__", "__iadd__", "__iand__", "__isub__", "__missing__", "__module__", "__neg__",
@@ -39,7 +39,7 @@ _COUNTER = frozenset(dir(dict)) | {
 
 
 def _bare(call: Call) -> None:
-    """Require a `cls.__new__` without arguments: `dict.__new__` and its kin ignore any they get."""
+    """Raise ShapeError for arguments of `cls.__new__`: `dict.__new__` and the like ignore them, so none is pickled."""
     if call.kind == "newobj" and call.args != ():
         raise ShapeError("is made without arguments")
 
@@ -81,7 +81,7 @@ def change_counter(call: Call, mutation: Mutation, ctx: Context) -> None:
 
 
 def change_mapping(call: Call, mutation: Mutation, ctx: Context, taken: frozenset[str]) -> None:
-    """SETITEMS on a mapping and BUILD of its attributes, which may not hide those of its class."""
+    """SETITEMS on a mapping, and BUILD of its attributes. These may not hide the attributes of its class, `taken`."""
     built, items = _mapping(call)
     if mutation.kind == "setitem":
         set_items(ctx, items, mutation.payload, mutation.offset)
@@ -96,7 +96,7 @@ def change_mapping(call: Call, mutation: Mutation, ctx: Context, taken: frozense
 
 
 def counter(call: Call, ctx: Context) -> Built:
-    """`Counter(dict)` or `Counter()` (`Counter.__reduce__`): never a sequence to count."""
+    """`Counter(dict)` or `Counter()` (`Counter.__reduce__`). A sequence to count is never pickled."""
     _bare(call)
     args = known(call, optional=(dict,))
     items: dict[object, object] = {}
@@ -110,7 +110,7 @@ def counter(call: Call, ctx: Context) -> Built:
 def default_dict(call: Call, ctx: Context) -> Built:
     """`defaultdict()`, `defaultdict(None)` or `defaultdict(factory)`, the factory one of FACTORIES (a Symbol).
 
-    SECURITY: a factory runs when a missing key is looked up, so it is a call like any other.
+    SECURITY: the factory is called whenever a program looks up a missing key, so it has to be vetted like any call.
     """
     _bare(call)
     args = known(call, optional=(object,))
@@ -176,7 +176,7 @@ def change_chain_map(call: Call, mutation: Mutation, ctx: Context) -> None:
     elements(ctx, maps, state["maps"], mutation.offset)
     if not isinstance(maps, list):
         raise ShapeError("a ChainMap takes a list of maps", Verdict.UNJUDGED)
-    # The list itself: the file may show it elsewhere too.
+    # The list itself, not a copy: the file may use it in another place too.
     built.items = maps
     for item in maps:
         found = resolve(item)

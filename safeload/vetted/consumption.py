@@ -1,8 +1,8 @@
-"""What a shape may take out of its arguments, and at what price: the checks that the families here share.
+"""How a shape takes values out of its arguments: the checks that all families here share.
 
-Nothing here hashes a value that was not walked first, looks into a container that was changed after it was consumed,
-or lets a file have the same elements read again and again (a list of a million elements can be the argument of a
-million calls in four megabytes). Semantics of "consumed": CPython reads arguments when the call runs.
+They keep three rules. No value is hashed before it was walked. No container is looked into that was changed after the
+call had consumed it; CPython reads arguments when the call runs. No file can have the same elements read again and
+again: four megabytes of pickle can give a list of a million elements to a million calls.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from safeload.findings import Verdict
 from safeload.machine.program import Call, Mutation
 from safeload.vetted.interface import Context, ShapeError, arguments
 
-# A pickle spells each element once, in a byte or more; what goes far beyond that was aliased on purpose.
+# A pickle needs at least a byte for each element. Many more reads than bytes mean that it shares elements on purpose.
 READS_PER_BYTE = 8
 READS_FREE = 64 << 20
 NAME_LENGTH = 1000
-# CPython refuses to convert longer texts to int; no real fraction or entropy comes near.
+# CPython refuses to convert a longer text to an int. No real fraction or entropy is so long.
 INTEGER_BITS = 14_000
-# Honest keys with one hash are few: those of -1 and -2 in all their combinations.
+# How many keys of numbers may have the same hash. In honest files only -1 and -2 do, and tuples of them.
 SAME_HASH = 100
 
 
 def spend(ctx: Context, amount: int, offset: int) -> None:
-    """Count `amount` elements or bytes that a call at `offset` reads; raises ShapeError(UNJUDGED) past the budget.
+    """Count `amount` elements or bytes that the call at `offset` reads. Raises ShapeError(UNJUDGED) past the budget.
 
-    SECURITY: without it a list or str consumed by many calls costs the product of both, in time or in memory.
+    SECURITY: without this, a list that many calls consume costs the product of its length and their number.
     """
     ctx.spent += amount
     if ctx.spent > READS_FREE + READS_PER_BYTE * offset:
@@ -38,14 +38,14 @@ def spend(ctx: Context, amount: int, offset: int) -> None:
 
 
 def inert(value: object) -> bool:
-    """Whether a resolved value stands for something that is not known here: an unvetted object, or one not judged."""
+    """Whether a resolved value is an unvetted object, or was not judged: nothing is known of it here."""
     return value is UNSET or type(value) is Record
 
 
 def known(
     call: Call, *types: type | tuple[type, ...], optional: Sequence[type | tuple[type, ...]] = ()
 ) -> tuple[object, ...]:
-    """`arguments`, where an argument outside the vetted table makes the call unvetted instead of dangerous."""
+    """The same as `arguments`, but an argument from outside the vetted table makes the call unvetted, not dangerous."""
     if call.args == () and not types and not call.kwargs:
         return ()
     if type(call.args) is tuple and len(types) <= len(call.args) <= len(types) + len(optional):
@@ -56,9 +56,10 @@ def known(
 
 
 def unchanged(ctx: Context, offset: int, *consumed: object) -> None:
-    """Require that none of `consumed` (cells and containers themselves, not what they hold) changed after `offset`.
+    """Raise ShapeError if one of `consumed` was changed after `offset`. Looks at the values, not at what they hold.
 
-    SECURITY: the tree shows containers as they are at the end; the call saw them as they were at `offset`.
+    SECURITY: the Program holds containers as they are at the end of the stream. The call saw them as they were at
+    `offset`: it may have been given other arguments than the ones that we check.
     """
     if not ctx.touched:
         return
@@ -72,7 +73,7 @@ def unchanged(ctx: Context, offset: int, *consumed: object) -> None:
 
 
 def made(call: Call, *kinds: str) -> Built:
-    """The Built of one of `kinds` that `call` denotes, or ShapeError(UNVETTED): the call was refused."""
+    """The Built, of one of `kinds`, that `call` denotes. Raises ShapeError(UNVETTED) when the call was refused."""
     found = call.value
     if not isinstance(found, Built) or found.kind not in kinds:
         raise unmade()
@@ -80,14 +81,15 @@ def made(call: Call, *kinds: str) -> Built:
 
 
 def unmade() -> ShapeError:
-    """The error for a change of something whose call was refused: the refusal is the finding that counts."""
+    """The error for a change of something whose call was refused. The finding that matters is the refusal."""
     return ShapeError("changes an object that was not made by its vetted form", Verdict.UNVETTED)
 
 
 def hashable(ctx: Context, keys: Sequence[object], offset: int) -> bool:
-    """Require keys that can be hashed at a bounded price; True when one is or holds a Cell.
+    """Raise ShapeError unless all keys can be hashed at a bounded price. True when one is or holds a Cell.
 
-    A Cell hashes by identity here and by value once it is built: whoever builds it must expect equal ones.
+    Here a Cell is hashed by identity; once it is built, by value. So two keys that differ here may be equal for the
+    loader.
     """
     rules = ctx.keys
     before = rules.collidable
@@ -107,7 +109,10 @@ def hashable(ctx: Context, keys: Sequence[object], offset: int) -> bool:
 
 
 def _dispersed(keys: Sequence[object]) -> None:
-    """Require that few of the keys that were made of numbers have one hash. SECURITY: else their time is the square."""
+    """Raise ShapeError if many of the keys made of numbers have the same hash.
+
+    SECURITY: a file can choose such keys, and a dict then takes quadratic time.
+    """
     met: dict[int, int] = {}
     for key in keys:
         if isinstance(key, (tuple, frozenset)):
@@ -118,7 +123,7 @@ def _dispersed(keys: Sequence[object]) -> None:
 
 
 def set_items(ctx: Context, items: dict[object, object], payload: object, offset: int) -> None:
-    """Put a flat list [key, value, key, value, ...] into `items`, as SETITEMS does with any mapping."""
+    """Put the flat list [key, value, key, value, ...] into `items`, as SETITEMS does."""
     if type(payload) is not list or len(payload) % 2:
         raise ShapeError("keys and values do not pair up", Verdict.UNJUDGED)
     spend(ctx, len(payload), offset)
@@ -131,12 +136,12 @@ def set_items(ctx: Context, items: dict[object, object], payload: object, offset
             spend(ctx, before, offset)
             celled = hashable(ctx, list(items), offset)
         if celled:
-            # Which of two equal keys wins depends on values that are not known before they are built.
+            # Of two equal keys the last wins. Which keys are equal is not known before they are built.
             raise ShapeError("a key is set twice in a mapping with keys of unknown value", Verdict.UNJUDGED)
 
 
 def attributes(ctx: Context, mutation: Mutation, taken: Container[str]) -> dict[str, object]:
-    """The state of a BUILD that sets attributes: a dict of identifiers, none of them a dunder or in `taken`.
+    """The state of a BUILD that sets attributes: a dict of identifiers. None may be a dunder, or be in `taken`.
 
     Mirrors `load_build` of CPython's Modules/_pickle.c for objects without `__setstate__` and without slots.
     """
@@ -158,7 +163,7 @@ def attributes(ctx: Context, mutation: Mutation, taken: Container[str]) -> dict[
 
 
 def elements(ctx: Context, value: object, raw: object, offset: int) -> list[object]:
-    """A copy of the list or tuple that a call at `offset` consumed; `raw` is the argument before it was resolved."""
+    """A copy of the list or tuple that the call at `offset` consumed. `raw` is the argument, not yet resolved."""
     if type(value) is not list and type(value) is not tuple:
         raise ShapeError(f"takes a list, not {type(value).__name__}")
     unchanged(ctx, offset, raw)
@@ -167,7 +172,7 @@ def elements(ctx: Context, value: object, raw: object, offset: int) -> list[obje
 
 
 def whole(value: object, low: int, high: int, what: str) -> int:
-    """`value` resolved, an exact int with low <= value < high; raises ShapeError."""
+    """`value`, resolved. Raises ShapeError unless it is an exact int with low <= value < high."""
     value = resolve(value)
     if inert(value):
         raise ShapeError(f"{what} is outside the vetted table", Verdict.UNVETTED)
@@ -179,10 +184,11 @@ def whole(value: object, low: int, high: int, what: str) -> int:
 
 
 def latin1(ctx: Context, value: object, offset: int) -> bytes | None:
-    """The bytes in `value`: bytes, a bytearray, or text that python 2 wrote for bytes; None for anything else."""
+    """The bytes of `value`: of bytes, a bytearray, or a text that python 2 wrote for bytes. None for anything else."""
     value = resolve(value)
     if type(value) is bytes:
-        # SECURITY: shared here, and copied by whatever is built from it: many arrays over one bytes fill the memory.
+        # SECURITY: counted although nothing is copied here: each array that is built from these bytes copies them, and
+        # a file can have a thousand arrays made of one bytes.
         spend(ctx, len(value), offset)
         return value
     if type(value) is bytearray:
@@ -199,6 +205,6 @@ def latin1(ctx: Context, value: object, offset: int) -> bytes | None:
 
 
 def symbol(value: object) -> str:
-    """The name of the vetted symbol that `value` denotes, "" when it is none."""
+    """The name of the vetted symbol that `value` denotes; "" when it denotes none."""
     value = resolve(value)
     return value.name if type(value) is Symbol else ""

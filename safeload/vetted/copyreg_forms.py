@@ -1,7 +1,7 @@
 """copyreg's helpers: `_reconstructor` of protocols 0 and 1, `__newobj__` and `__newobj_ex__`.
 
-Semantics: CPython 3.11 Lib/copyreg.py. Each makes an empty object of a class that it is given: the class must be in the
-table below, or be an inert record already, and nothing else is ever made.
+Semantics: CPython 3.11 Lib/copyreg.py. Each is given a class, and makes an empty object of it. The class has to be in
+the table below, or be an inert record already. Nothing else is made.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _make(call: Call, ctx: Context, owner: object, args: tuple[object, ...]) -> 
         raise ShapeError("makes an object of something that is no bare class", Verdict.UNVETTED)
     name = symbol(found)
     if name not in CLASSES:
-        # SECURITY: type.__new__ makes classes, and no other builtin is pickled like this.
+        # SECURITY: `type.__new__` would make a class; and Python pickles no builtin outside the table in this form.
         verdict = Verdict.DANGEROUS if not name or name.startswith("builtins.") else Verdict.UNVETTED
         raise ShapeError(f"makes an object of {name or type(found).__name__}, which has no such form", verdict)
     empty = Call("newobj", owner, args, None, call.offset)
@@ -76,7 +76,7 @@ def newobj(call: Call, ctx: Context) -> object:
 
 
 def newobj_ex(call: Call, ctx: Context) -> object:
-    """`__newobj_ex__(cls, args, kwargs)`: records only, for no vetted class has such a form."""
+    """`__newobj_ex__(cls, args, kwargs)`, only for records: no vetted class is pickled in this form."""
     owner, args, kwargs = (resolve(arg) for arg in positional(call, 3))
     if type(args) is not tuple or type(kwargs) is not dict:
         raise ShapeError("takes a class, a tuple and a dict")
@@ -87,7 +87,7 @@ def newobj_ex(call: Call, ctx: Context) -> object:
 
 
 def change(call: Call, mutation: Mutation, ctx: Context) -> None:
-    """What the class itself allows; an inert record keeps what it is given."""
+    """Make the change if the class of the object allows it. An inert record keeps any change, without making it."""
     made = call.value
     if isinstance(made, Record):
         _record(made, mutation, ctx)
@@ -100,7 +100,7 @@ def change(call: Call, mutation: Mutation, ctx: Context) -> None:
 
 
 def _record(made: Record, mutation: Mutation, ctx: Context) -> None:
-    """Keep a change of a record: its state once, its items in order."""
+    """Keep a change of a record: its state, which may be set once, or its items, in order."""
     if mutation.kind == "build":
         if made.state is not None:
             raise ShapeError("takes its state twice", Verdict.UNJUDGED)

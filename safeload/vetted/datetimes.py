@@ -1,7 +1,7 @@
 """datetime's date, time, datetime, timedelta and timezone.
 
-Semantics: CPython 3.11 Modules/_datetimemodule.c, the `__reduce__` methods and the state branches of `*_new`, which
-accept states that the constructors would refuse (day 31 in February): the constructors' rules hold here.
+Semantics: CPython 3.11 Modules/_datetimemodule.c, the `__reduce__` methods and the state branches of `*_new`. Those
+accept states that the constructors refuse (day 31 in February). Here the rules of the constructors hold.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _state(call: Call, ctx: Context, args: tuple[object, ...], size: int) -> byt
 
 
 def _zone(call: Call, ctx: Context, args: tuple[object, ...]) -> object:
-    """The tzinfo that follows the state: None or a vetted timezone, as the cell it stands in."""
+    """The tzinfo behind the state: None, or the Cell of a vetted timezone."""
     if len(args) < 2 or args[1] is None or not isinstance(call.args, tuple):
         return None
     if inert(args[1]):

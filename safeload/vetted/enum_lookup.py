@@ -1,8 +1,8 @@
 """`getattr(EnumClass, "MEMBER")`: how Python 3.11 and later pickle some enum members; and the hooks of lazy layers.
 
 Semantics: CPython 3.11 Lib/enum.py `pickle_by_enum_name`, and Objects/classobject.c `method___reduce__`: a bound method
-is pickled as `getattr(object, "method")`, as torch/nn/modules/lazy.py has two. Nothing is looked up: what comes out
-stays an inert record, and the file is never clean.
+is pickled as `getattr(object, "method")`, and torch/nn/modules/lazy.py has two of them. Nothing is looked up here: the
+result is an inert record, so the file is never clean.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ LAZY_HOOKS = frozenset({"_infer_parameters", "_lazy_load_hook"})
 
 
 def member(call: Call, ctx: Context) -> Record:
-    """A record of the class with the name of the member as its only argument.
+    """A record of the class, with the name of the member as its only argument.
 
-    SECURITY: only a bare, unvetted class is looked into. Attributes of vetted names reach code
-    (`UntypedStorage.from_file`), and attributes of results chain.
+    SECURITY: the first argument has to be a bare, unvetted class. Attributes of vetted names reach code
+    (`UntypedStorage.from_file`), and attributes of results could be chained.
     """
     try:
         owner, name = arguments(call, Record, str)
@@ -38,7 +38,7 @@ def member(call: Call, ctx: Context) -> Record:
 
 
 def _made_empty(call: Call) -> bool:
-    """Whether the first argument is an object that this stream made by NEWOBJ, of no arguments: no result of a call."""
+    """Whether the first argument is an object that NEWOBJ made without arguments, and not the result of a call."""
     made = call.args[0] if type(call.args) is tuple else None
     return type(made) is Call and made.kind == "newobj" and resolve(made.args) == () and not made.kwargs
 

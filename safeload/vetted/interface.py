@@ -1,8 +1,8 @@
-"""What a vetted name is: an argument shape, and what a call of that shape denotes.
+"""What a vetted name is: a shape, which says what arguments it may have and what a call of it denotes.
 
-Nothing here or in this folder calls, imports or builds anything: a Shape reads the Call node of the machine, checks
-exact counts and exact types (bool is not int), and returns a leaf of `document`, or raises ShapeError. Names are
-admitted by rules/vetted/*.toml, which also says which Shape each name has.
+Nothing in this folder calls, imports or builds anything. A shape reads the Call node of the machine, checks exact
+counts and exact types (a bool is no int), and returns a leaf of `document`, or raises ShapeError. The files
+rules/vetted/*.toml say which names are admitted, and which shape each has.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from safeload.machine.program import Call, Mutation
 
 
 class ShapeError(Exception):
-    """A vetted name with arguments that its shape does not admit. Never leaves safeload: it becomes a finding.
+    """A vetted name has arguments that its shape does not admit. It never leaves safeload: it becomes a finding.
 
-    `verdict` is DANGEROUS unless the form is known to be benign and merely not modelled (UNVETTED), or could not be
-    checked (UNJUDGED). `rule` is "argument-shape" unless a more telling rule exists.
+    verdict   DANGEROUS; UNVETTED for a form that is benign and only not modelled; UNJUDGED for one that could not be
+              checked
+    rule      "argument-shape", unless there is a rule that says more
     """
 
     def __init__(self, message: str, verdict: Verdict = Verdict.DANGEROUS, rule: str = "argument-shape") -> None:
@@ -33,21 +34,20 @@ class ShapeError(Exception):
 
 
 class Context:
-    """What a shape may ask about the stream it stands in.
+    """What a shape may know of the stream that it stands in, and ask the scanner for.
 
-    extents    storage key -> extent where the container knows them beforehand (zip), None where they follow the
-               stream (legacy): then the pid's own size counts and the container checks it afterwards
+    extents       storage key -> extent, when the container knows the storages before the stream (zip); None when they
+                  follow it (legacy): then the size in the persistent id counts, and the container checks it later
     placeholders  an empty extent stands for a storage whose data was left out
-    storages   every storage named so far, by key
-    touched    Program.touched
-    values     reads the elements of a tensor from the judged bytes, contiguous and little-endian, a private copy;
-               ShapeError(UNJUDGED)
-               is raised past limits.validated_bytes. Only for deferred checks
-    deferred   checks of values that can only be read once the layout is known: (cell, check); the scanner runs them and
-               puts what they return into the cell
-    spent      elements and bytes consumed by calls so far: see `consumption.spend`
-    keys       the rules for keys, with the budget of this stream
-    enclosed   judges bytes as a file of its own, for nested loaders
+    storages      the storages that the stream has named so far, by key
+    touched       Program.touched
+    values        takes a tensor and returns its elements, contiguous and little-endian, as a private copy of the judged
+                  bytes. Raises ShapeError(UNJUDGED) beyond limits.validated_bytes. Only for deferred checks
+    deferred      (cell, check): checks of values, which can be read only when the layout is known. The scanner runs
+                  them later, and puts what a check returns into its cell
+    spent         elements and bytes that calls have consumed so far: see `consumption.spend`
+    keys          the rules for keys, with the budget of this stream
+    enclosed      takes bytes and judges them as a file of their own, for loaders inside a file
     """
 
     def __init__(
@@ -75,19 +75,22 @@ class Context:
 
 
 Shape = Callable[[Call, Context], object]
-"""Call of a vetted name -> what it denotes. Raises ShapeError."""
+"""Takes a call of a vetted name; returns what it denotes, a leaf of the Document. Raises ShapeError."""
 
 Change = Callable[[Call, Mutation, Context], None]
-"""A Mutation of the result of a vetted call: updates what the call denotes (`call.value`). Raises ShapeError."""
+"""Takes a vetted call and a Mutation of its result, and updates `call.value`, what the call denotes.
+
+Raises ShapeError for a change that is not admitted.
+"""
 
 
 class Constructor(NamedTuple):
     """One vetted shape.
 
-    shape   the id that rules/vetted/*.toml refers to
-    call    what a call denotes; None: the name may stand as a value, and is never called
-    change  what BUILD, APPEND, SETITEM... on the result do; None: the result may not be changed
-    kinds   the kinds of Call admitted ("reduce", "newobj", "newobj_ex", "obj", "inst")
+    shape   the id by which rules/vetted/*.toml refers to it
+    call    what a call denotes; None when the name may only stand as a value, and not be called
+    change  what BUILD, APPEND, SETITEM... do to the result; None when nothing may change it
+    kinds   the admitted kinds of Call ("reduce", "newobj", "newobj_ex", "obj", "inst")
     """
 
     shape: str
@@ -97,7 +100,11 @@ class Constructor(NamedTuple):
 
 
 def positional(call: Call, least: int, most: int | None = None) -> tuple[Any, ...]:
-    """The arguments of `call` as they stand (cells kept), when their count fits; raises ShapeError otherwise."""
+    """The arguments of `call` as they are, with Cells unresolved.
+
+    Raises ShapeError unless there are `least` to `most` of them (exactly `least`, when `most` is None), and no keyword
+    arguments.
+    """
     args = call.args
     most = least if most is None else most
     if type(args) is not tuple or call.kwargs:
@@ -110,9 +117,9 @@ def positional(call: Call, least: int, most: int | None = None) -> tuple[Any, ..
 def arguments(
     call: Call, *types: type | tuple[type, ...], optional: Sequence[type | tuple[type, ...]] = ()
 ) -> tuple[object, ...]:
-    """The resolved arguments of `call`, when count and exact types fit; raises ShapeError otherwise.
+    """The arguments of `call`, with Cells resolved. Raises ShapeError unless their count and types fit.
 
-    `object` admits anything. Types are compared exactly: a bool is no int, an OrderedDict no dict.
+    Types are compared exactly: a bool is no int, an OrderedDict no dict. `object` admits anything.
     """
     wanted = (*types, *optional)
     args = positional(call, len(types), len(wanted))

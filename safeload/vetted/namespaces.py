@@ -18,14 +18,14 @@ _NEW = frozenset({"reduce", "newobj"})
 
 @cache
 def _of_namespace() -> frozenset[str]:
-    """The attributes that a Namespace has of its class."""
+    """The attributes that a Namespace has from its class: a file may not hide them."""
     import argparse
 
     return frozenset(dir(argparse.Namespace))
 
 
 def namespace(call: Call, ctx: Context) -> Built:
-    """`Namespace()`: its keyword arguments are never pickled."""
+    """`Namespace()`. Its attributes come with BUILD, never as keyword arguments."""
     known(call)
     return Built("argparse.Namespace")
 
@@ -37,7 +37,7 @@ def simple_namespace(call: Call, ctx: Context) -> Built:
 
 
 def change(call: Call, mutation: Mutation, ctx: Context) -> None:
-    """BUILD: sets attributes, later ones over earlier ones."""
+    """BUILD sets attributes; a later BUILD overwrites those of an earlier one."""
     built = made(call, "argparse.Namespace", "types.SimpleNamespace")
     taken = _of_namespace() if built.kind == "argparse.Namespace" else frozenset()
     found = attributes(ctx, mutation, taken)

@@ -1,4 +1,4 @@
-"""pathlib paths. A path of another system cannot be built here, so all of them denote pure paths, which touch no disk.
+"""pathlib paths. All of them denote pure paths: these exist for any system, and never touch the disk.
 
 Semantics: CPython 3.11 and 3.14 Lib/pathlib `PurePath.__reduce__`: `(class, parts)`, parts a tuple of str.
 """

@@ -1,4 +1,7 @@
-"""One target to one report, whatever happens on the way; and many, one after the other, in this process."""
+"""The report of one target, whatever goes wrong on the way; and those of many targets, judged in this process.
+
+Judges nothing itself. What keeps a file from being judged makes it unjudged, and the others are still judged.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ Judge = Callable[[Target, "Settings"], Report]
 
 
 class Settings(NamedTuple):
-    """How to judge. `policy_file` is where `policy` was read from, or its name; None for the default one."""
+    """How to judge. `policy_file` is the file or the name that gave `policy`, None for the default policy."""
 
     policy: Policy
     policy_file: str | None
@@ -35,18 +38,20 @@ class Settings(NamedTuple):
 def judge(target: Target, settings: Settings) -> Report:
     """The report of one target, judged in this process. "-" is standard input. Raises what scanning it raises."""
     from safeload.inputs import open_source
-    from safeload.scanning.scanner import report_on
+    from safeload.scanning.scanner import scan_source
 
     source = open_source(standard_input(), name="-") if target.path == "-" else open_source(target.path)
     try:
         near = Beside(os.path.dirname(target.path), target.root)
-        return report_on(source, policy=settings.policy, limits=settings.limits, explicit=target.explicit, near=near)
+        return scan_source(
+            source, policy=settings.policy, limits=settings.limits, explicit=target.explicit, near=near, document=False
+        ).report
     finally:
         source.close()
 
 
 def attempt(target: Target, settings: Settings, judge: Judge = judge) -> Report:
-    """Like `judge`, but whatever goes wrong with this file makes it unjudged. A Ctrl-C passes."""
+    """The report that `judge` gives, or an unjudged one for whatever goes wrong with this file. A Ctrl-C passes."""
     try:
         report = judge(target, settings)
     except InputError as error:
@@ -66,31 +71,37 @@ def attempt(target: Target, settings: Settings, judge: Judge = judge) -> Report:
 
 
 def refused(target: Target, finding: Finding, settings: Settings) -> Report:
-    """The report of a target that is unjudged because of `finding` alone."""
+    """The report of a target that `finding` alone leaves unjudged."""
     return Report(target.path, Verdict.UNJUDGED, findings=(finding,), policy_digest=settings.policy.digest)
 
 
-def settled(target: Target, settings: Settings) -> Report | None:
-    """The report of a target that need not be opened, None for any other."""
+def settled(target: Target, settings: Settings) -> Report:
+    """The report of a target that is not opened: it has a problem, or a reason to skip it."""
     if target.problem:
         return refused(target, target.problem, settings)
-    if target.skip:
-        return Report(target.path, Verdict.SKIPPED, reason=target.skip, policy_digest=settings.policy.digest)
-    return None
+    return Report(target.path, Verdict.SKIPPED, reason=target.skip, policy_digest=settings.policy.digest)
 
 
 def scan_here(targets: Iterable[Target], settings: Settings, judge: Judge = judge) -> Iterator[Report]:
     """The reports of `targets`, in their order, judged one after the other in this process."""
     for target in targets:
-        yield settled(target, settings) or attempt(target, settings, judge)
+        if target.problem or target.skip:
+            yield settled(target, settings)
+        else:
+            yield attempt(target, settings, judge)
 
 
 def units_of(targets: Iterable[Target], settings: Settings) -> Iterator[Report]:
-    """The reports of the folders that a walk met and that a loader takes whole (`scanning/units`), judged here."""
+    """The reports of the folders that a walk met and that a loader takes whole (`scanning/units`), judged here.
+
+    Files that were named belong to no folder of the scan: when nothing but files was named, no folder is looked at.
+    """
+    met = [target for target in targets if target.root and not target.problem and not target.hidden]
+    if not met:
+        return
     from safeload.inputs import open_source
     from safeload.inputs.links import folder_links
 
-    met = [target for target in targets if target.root and not target.problem and not target.hidden]
     roots = tuple(dict.fromkeys(target.root for target in met))
     files = [target.path for target in met]
     yield from units_among(files, settings, open_source, roots=roots, links=folder_links(met))
@@ -104,7 +115,7 @@ def units_among(
     roots: tuple[str, ...] = (),
     links: Iterable[tuple[str, str]] = (),
 ) -> Iterator[Report]:
-    """As `units_of`, of files that `opened` opens; without `roots` every folder on the way to a file counts."""
+    """Like `units_of`, for files that `opened` opens. Without `roots` every folder on the way to a file counts."""
     from safeload.scanning.units import unit_reports
 
     try:
@@ -127,7 +138,7 @@ def standard_input() -> IO[bytes]:
 
 
 def unreadable(error: InputError) -> Finding:
-    """The finding for what the operating system refuses to give."""
+    """The finding for a file that the operating system refuses to give."""
     return unjudged("unreadable", f"it cannot be read: {error.strerror or error}", "check the path and its permissions")
 
 

@@ -1,19 +1,22 @@
-"""What a worker gives up before it opens the first file, so that a bug in a reader is not the end of the machine.
+"""Takes rights from a worker before it opens the first file, so that a bug in a reader harms less.
 
-Bounds of the system hold wherever there are such (`resource`). On 64-bit Linux with the optional library pyseccomp
-(`safeload[sandbox]`) the kernel refuses a worker every system call but those that reading files takes: none that
-writes, makes or removes a file, opens a connection, or starts a process, a program or a thread. What could not be
-closed is said and never assumed. A second fence and no part of a verdict: a refused call makes a file unjudged.
+The limits of the system (`resource`) hold where the system has them. On 64-bit Linux with the optional library
+pyseccomp (the extra `sandbox`) the kernel also refuses every system call that reading does not need: a worker can then
+write, make or remove no file, open no connection, and start no process, program or thread. A Fence says which of this
+holds; nothing is assumed. This is a second fence and no part of a verdict: a refused call makes a file unjudged.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
 import sys
 from itertools import chain
 from typing import Any, NamedTuple
+
+from safeload.install import install_line
 
 # Python opens one file for a module and one for a model at a time, and a sharded model's index beside it.
 DESCRIPTORS = 64
@@ -40,7 +43,7 @@ _FCNTL = (0, 1, 2, 3, 1030)
 
 
 class Fence(NamedTuple):
-    """What holds a worker.
+    """What a worker cannot do.
 
     bounds   the limits that the system took, of "memory", "cpu", "descriptors", "files" (bytes in one), "processes"
              and "dumps" (none of its memory is written anywhere when it crashes)
@@ -54,9 +57,13 @@ class Fence(NamedTuple):
 
 
 def close() -> Fence:
-    """Closes the fence around this process, for good. Starting a thread is refused afterwards."""
-    bounds = _bound()
+    """Closes the fence around this process, for good. Afterwards the process can start no thread."""
+    # While calls are still allowed: importing a module can need one that will be refused.
+    with contextlib.suppress(ImportError):
+        import resource  # noqa: F401
+    # In this order: finding libseccomp starts a process, and the bound on processes holds for all but the superuser.
     reason = _refuse_calls()
+    bounds = _bound()
     return Fence(bounds, not reason, reason)
 
 
@@ -122,7 +129,7 @@ def _refuse_calls() -> str:
         # Looks for the libraries of the system, which starts a process of /sbin/ldconfig: now or never.
         import pyseccomp  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
-        return "the library pyseccomp is not installed: pip install 'safeload[sandbox]'"
+        return f"the library pyseccomp is not installed: {install_line('sandbox')}"
     except (OSError, RuntimeError, AttributeError) as error:
         return f"pyseccomp does not find libseccomp on this system ({error})"
     try:

@@ -1,7 +1,7 @@
-"""Several worker processes, and the reports of many files in order.
+"""Judges many files in several worker processes, and gives the reports in order.
 
-One thread belongs to each worker: it starts the worker when there is a file for it, and starts a new one after a file
-that ended the last. Whatever becomes of a worker, its file is unjudged and the others are judged.
+Each worker has a thread of its own. The thread starts the worker when there is a file for it, and starts a new one when
+a file has ended the last. Whatever happens to a worker, its file is unjudged and the others are judged.
 """
 
 from __future__ import annotations
@@ -42,9 +42,12 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Workers:
-    """Up to `jobs` worker processes. `timeout` is seconds for one file, `memory` bytes of address space beyond twice
-    the size of a file, `command` what to start instead of a worker (tests). Use it as a context manager: leaving it
-    kills every worker. `fence` is what the last worker that started said of its own fence, None before.
+    """Up to `jobs` worker processes. Use it as a context manager: leaving it kills every worker.
+
+    timeout  seconds for one file
+    memory   bytes of address space beyond twice the size of a file
+    command  the command line of a worker; tests start something else
+    fence    what the last worker that started said of its own fence, None before
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class Workers:
             thread.join(5)
 
     def run(self, targets: Iterable[Target]) -> Iterator[Report]:
-        """The reports of `targets`, in their order. One file's end never loses another."""
+        """The reports of `targets` in their order. A file that ends its worker costs no other file its report."""
         listed = tuple(targets)
         with _standard_input_file(listed) as self._input:
             yield from self._run(listed)
@@ -103,7 +106,7 @@ class Workers:
             yield report
 
     def _work(self, waiting: Iterator[tuple[int, Target]]) -> None:
-        """One thread: takes targets until there are none. A worker starts with the first that must be opened."""
+        """A thread: it takes targets until there are none, and starts its worker for the first one to be opened."""
         process: Process | None = None
         try:
             while True:
@@ -111,10 +114,11 @@ class Workers:
                     at, target = (-1, None) if self._stopped else next(waiting, (-1, None))
                 if target is None:
                     break
-                report = settled(target, self.settings)
-                if report is None and target.path == "-" and isinstance(self._input, InputError):
+                if target.problem or target.skip:
+                    report = settled(target, self.settings)
+                elif target.path == "-" and isinstance(self._input, InputError):
                     report = refused(target, unreadable(self._input), self.settings)
-                if report is None:
+                else:
                     report, process = self._ask(target, process)
                 with self._changed:
                     self._reports[at] = report
@@ -179,7 +183,7 @@ class Workers:
 
 
 def probe(settings: Settings) -> Fence:
-    """What holds a worker on this machine, asked of one that was started for it. Raises Ended when none starts."""
+    """The Fence of a worker on this machine: starts one and asks it. Raises Ended when none starts."""
     with Workers(settings) as workers:
         process = workers._start()
         workers._end(process)
@@ -189,7 +193,7 @@ def probe(settings: Settings) -> Fence:
 
 
 def _flags() -> Iterator[str]:
-    """The options of this interpreter that say which environment and which modules it believes, for a worker's.
+    """The options of this interpreter that say which environment and which modules it trusts. A worker gets the same.
 
     SECURITY: without them a worker would believe the PYTHONPATH that `python -I -m safeload` was told to ignore.
     """
@@ -205,7 +209,7 @@ def _flags() -> Iterator[str]:
 
 @contextlib.contextmanager
 def _standard_input_file(targets: tuple[Target, ...]) -> Iterator[str | InputError]:
-    """A file that a worker can open in place of standard input, which is the parent's; or why there is none."""
+    """A file with the bytes of standard input, which only the parent can read; or the error that prevents it."""
     if all(target.path != "-" for target in targets):
         yield ""
         return

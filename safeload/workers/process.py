@@ -1,4 +1,4 @@
-"""One worker process, seen from its parent: a line out, a line back, within a time."""
+"""One worker process as its parent sees it: one line goes out, and one line comes back in time, or the worker ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANSWER = 256 << 20
 
 
 class Ended(Exception):
-    """A worker came to an end, or never began; `finding` says how."""
+    """A worker ended, or never started. `finding` says how."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)
@@ -24,7 +24,7 @@ class Ended(Exception):
 
 
 class Process:
-    """One worker process and its pipes. One thread uses it; `kill` may come from any."""
+    """One worker process and its pipes. One thread uses it, and any thread may call `kill`."""
 
     def __init__(self, command: tuple[str, ...]) -> None:
         import subprocess
@@ -44,7 +44,7 @@ class Process:
             raise
 
     def exchange(self, request: object, seconds: float) -> dict[str, Any]:
-        """One line out, one line back. Raises Ended when there is none within `seconds`; close it then."""
+        """Send one line and wait for one. Raises Ended when none comes within `seconds`; close the process then."""
         lock = threading.Lock()
         answered = expired = False
 
@@ -101,7 +101,7 @@ class Process:
         return f"was killed by {name}" + (", often for want of memory" if name == "SIGKILL" else "")
 
     def _last_words(self) -> str:
-        """The last line that the process wrote on its standard error: untrusted text."""
+        """The last line on the standard error of the process: untrusted text."""
         self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, self._errors.tell() - 4096))
         lines = self._errors.read().decode("utf-8", "backslashreplace").split("\n")

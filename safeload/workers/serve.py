@@ -15,9 +15,9 @@ from safeload.workers.attempt import Judge, Settings, attempt, judge
 
 
 def serve(judge: Judge = judge) -> None:
-    """The worker: reads settings, then requests, from standard input until it ends; answers on standard output."""
+    """The worker: reads the settings and then requests from standard input, and answers on standard output."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    # Nothing that prints may break into the answers, nothing that reads may take a request.
+    # So that a library that prints cannot break the answers, and one that reads cannot take a request.
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
@@ -26,7 +26,7 @@ def serve(judge: Judge = judge) -> None:
     def listen() -> None:
         for line in requests:
             lines.put(line)
-        # The parent is done or dead: so is whatever is being judged, however long it would take.
+        # The parent is done or dead, so nobody waits for the file that is being judged.
         os._exit(0)
 
     from safeload.policy import Policy

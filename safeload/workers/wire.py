@@ -1,4 +1,4 @@
-"""What comes back from a worker, its reports above all: the fields of the wire format, read with distrust."""
+"""Reads what a worker answers: the fields of the wire format. Trusts none of them, for the worker read the file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_report(wire: Mapping[str, Any], policy_digest: str) -> Report:
 
 
 def read_fence(wire: Mapping[str, Any]) -> Fence:
-    """The Fence of a worker's own word for it. Raises LookupError or TypeError for what is none."""
+    """The Fence that a worker says it has. Raises LookupError or TypeError for what is none."""
     if not isinstance(wire["calls"], bool) or not isinstance(wire["bounds"], list):
         raise TypeError("no fence")
     return Fence(tuple(map(_text, wire["bounds"])), wire["calls"], _text(wire["reason"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from safeload.checks import CHECKS, View
+from safeload.checks import CHECKS, StreamView
 from safeload.checks.evidence import call_text, describe, global_name, mutation_text
 from safeload.checks.global_names import REMEDY_TEXT
 from safeload.findings import Verdict
@@ -22,7 +22,7 @@ def program(item: object, proto: bytes = PROTO2) -> Program:
 def found(item: object, proto: bytes = PROTO2) -> set[tuple[str, str, int | None]]:
     """(rule, verdict, offset) of every finding of every check, each effect shown with the policy's word."""
     made = program(item, proto)
-    view = View(made, "", 0, 0)
+    view = StreamView(made, "", 0, 0)
     findings = set()
     for effect in made.effects:
         target = effect.func if isinstance(effect, Call) else effect
@@ -119,6 +119,7 @@ def test_evidence_of_a_cycle_and_of_a_doubling_value_ends() -> None:
     assert len(describe(twice)) <= 400
 
 
+@pytest.mark.slow
 def test_evidence_of_a_chain_of_calls_ends() -> None:
     # Each is as long as the file wants, and a finding shows it.
     name = b"cos\nsystem\n"

@@ -113,7 +113,7 @@ def test_refused_before_anything_is_judged(place: Path, monkeypatch: pytest.Monk
     assert written(place) == {}
 
 
-def test_a_certificate_is_no_report(place: Path) -> None:
+def test_a_statement_is_no_report(place: Path) -> None:
     options = ["--format", "json", "-o", "a", "--format", "sarif", "-o", "b", "--attest", "./b"]
     result = CliRunner().invoke(app, ["scan", "m/model.pkl", *options])
     assert (result.exit_code, result.stdout) == (2, "")

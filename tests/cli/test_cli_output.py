@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from safeload.cli import app, outfile
 from safeload.cli.exit_code import need
-from safeload.cli.progress import progress
+from safeload.cli.progress import file_progress
 from safeload.errors import InputError, MissingExtra, UsageError
 
 CLEAN = b"\x80\x04N."
@@ -157,6 +157,7 @@ def test_closed_streams(tmp_path: Path, root: Path) -> None:
 
 
 @posix
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("options", [[], ["--jobs", "2"]])
 def test_ctrl_c(tmp_path: Path, root: Path, options: list[str]) -> None:
     # Standard input that never ends keeps the command busy.
@@ -168,7 +169,10 @@ def test_ctrl_c(tmp_path: Path, root: Path, options: list[str]) -> None:
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    time.sleep(1.5)
+    # More than a pipe holds: once all of it is written the command is reading, however long it took to start.
+    assert running.stdin
+    running.stdin.write(bytes(1 << 20))
+    running.stdin.flush()
     os.killpg(running.pid, signal.SIGINT)
     out, err = running.communicate(timeout=20)
     assert running.returncode == 130
@@ -203,17 +207,17 @@ def test_our_own_bug_ends_with_two(model: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_missing_extra_says_how_to_install_it() -> None:
     need("torch", "json")
-    with pytest.raises(MissingExtra, match=r"pip install 'safeload\[torch\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install '\.\[torch\]'"):
         need("torch", "json", "no_such_module")
 
 
 def test_progress_shows_only_for_long_work_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     import safeload.cli.progress as module
 
-    with progress(3, show=False) as step:
+    with file_progress(3, show=False) as step:
         step()
     before = set(threading.enumerate())
-    with progress(3, show=True) as step:
+    with file_progress(3, show=True) as step:
         step()
     shown: list[tuple[str, object]] = []
 
@@ -236,14 +240,14 @@ def test_progress_shows_only_for_long_work_on_a_terminal(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(rich.progress, "Progress", Bar)
     monkeypatch.setattr(module, "DELAY", 0.01)
-    with progress(3, show=True) as step:
+    with file_progress(3, show=True) as step:
         step()
         while not shown:
             time.sleep(0.01)
         step()
     assert shown == [
         ("start", {"total": 3, "completed": 1}),
-        ("update", {"completed": 2}),
+        ("update", {"description": "scanning", "total": 3, "completed": 2}),
         ("stop", None),
     ]
     for thread in set(threading.enumerate()) - before:

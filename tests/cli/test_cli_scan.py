@@ -133,6 +133,7 @@ def test_a_text_named_explicitly_is_not_skipped(folder: Path) -> None:
     assert scan("--allow-empty", folder / "README.md").exit_code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [[], ["--jobs", "2"], ["--timeout", "60"]])
 def test_standard_input(jobs: list[str]) -> None:
     result = scan("--format", "json", *jobs, "-", input=CLEAN)
@@ -142,6 +143,7 @@ def test_standard_input(jobs: list[str]) -> None:
     assert scan(*jobs, "-", input=b"").exit_code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [["--jobs", "3"], ["--jobs", "0"], ["--timeout", "60"], ["--jobs", "1"]])
 def test_workers_give_the_same_report(folder: Path, options: list[str]) -> None:
     assert scan("--format", "json", *options, folder).stdout == scan("--format", "json", folder).stdout

@@ -103,7 +103,11 @@ def test_an_old_python(monkeypatch: pytest.MonkeyPatch) -> None:
     ("found", "state", "install"),
     [
         (Fence(("cpu",), True, ""), "ok", ""),
-        (Fence((), False, "the library pyseccomp is not installed"), "missing", "pip install 'safeload[sandbox]'"),
+        (
+            Fence((), False, "the library pyseccomp is not installed"),
+            "missing",
+            "pip install '.[sandbox]'  # in a clone of safeload",
+        ),
         (Fence((), False, "pyseccomp does not find libseccomp"), "missing", "apt-get install libseccomp2"),
     ],
 )

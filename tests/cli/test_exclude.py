@@ -66,6 +66,7 @@ def test_nothing_left_is_nothing_judged(here: Path) -> None:
     assert run("scan", "models", "--exclude", "*", "--allow-empty").exit_code == 0
 
 
+@pytest.mark.slow
 def test_workers_judge_the_same(here: Path) -> None:
     assert scanned("models", "--exclude", "d*", "--jobs", "2") == scanned("models", "--exclude", "d*")
 

@@ -179,14 +179,17 @@ def test_python_without_fickling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "fickling" else find(name))
     result = explain("-", "--python", stdin=DANGEROUS)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "Error: this needs fickling, which is not installed: pip install 'safeload[explain]'\n"
+    assert (
+        result.stderr
+        == "Error: this needs fickling, which is not installed: pip install '.[explain]'  # in a clone of safeload\n"
+    )
 
 
 def test_python_is_labelled_and_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "need", lambda *_: None)
     answers = [
-        other_parser.Reading("fickling 9", "x = '\x1b[2J'\ny = 1", ""),
-        other_parser.Reading("fickling", "", "no\x1b"),
+        other_parser.EquivalentPython("fickling 9", "x = '\x1b[2J'\ny = 1", ""),
+        other_parser.EquivalentPython("fickling", "", "no\x1b"),
     ]
     monkeypatch.setattr(other_parser, "equivalent_python", lambda data: answers.pop(0))
     text = explain("-", "--python", stdin=DANGEROUS).stdout

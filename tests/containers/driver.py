@@ -3,7 +3,7 @@
 import io
 import pickle
 
-from safeload.containers.interface import Answer, Names, Naming, Pickle
+from safeload.containers.interface import Answer, MemberNames, Naming, Pickle
 from safeload.document.document import StorageSpec
 from safeload.document.dtypes import itemsize
 from safeload.limits import Limits
@@ -64,7 +64,7 @@ def answer_to(source, part):
 
 
 def drive(container, source, limits=None):
-    """Every part that `container` yields but the names of all members, and its Layout."""
+    """Every part that `container` yields but the names of all members, and its ContainerLayout."""
     parts = []
     reading = container.read(source, limits or Limits())
     answer = None
@@ -73,6 +73,6 @@ def drive(container, source, limits=None):
             part = reading.send(answer)
         except StopIteration as stop:
             return parts, stop.value
-        if not isinstance(part, Names):
+        if not isinstance(part, MemberNames):
             parts.append(part)
         answer = answer_to(source, part) if isinstance(part, Pickle) else None

@@ -8,7 +8,7 @@ import tracemalloc
 
 import pytest
 
-from safeload.containers.text.json_text import Kind, events, strings, unescaped
+from safeload.containers.text.json_text import EventKind, events, strings, unescaped
 from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
 
@@ -90,10 +90,10 @@ def flat_json(data):
 def flat(data):
     out = []
     for event in events(data, LIMITS):
-        if event.kind in (Kind.OBJECT, Kind.OBJECT_END, Kind.ARRAY, Kind.ARRAY_END):
+        if event.kind in (EventKind.OBJECT, EventKind.OBJECT_END, EventKind.ARRAY, EventKind.ARRAY_END):
             out.append(str(event.kind))
         else:
-            name = {Kind.KEY: "key", Kind.NUMBER: "number"}.get(event.kind, "value")
+            name = {EventKind.KEY: "key", EventKind.NUMBER: "number"}.get(event.kind, "value")
             out.append((name, event.value))
     return out
 

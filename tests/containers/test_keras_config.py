@@ -14,7 +14,7 @@ import pytest
 
 from safeload.containers.descriptions.keras_config import keras_config
 from safeload.containers.descriptions.keras_names import CLASSES, FUNCTIONS
-from safeload.containers.interface import Named
+from safeload.containers.interface import ImportedName
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding
 from safeload.limits import Limits
@@ -280,4 +280,4 @@ def test_against_keras(tmp_path):
 
 def test_a_named_object_is_for_the_policy():
     parts = list(keras_config(json.dumps(layer("p.q", "R", "p>R")).encode(), "config.json", LIMITS))
-    assert parts[1] == Named("p.q", "R", "Keras before 3.9 imports it", "config.json", 0, "p>R")
+    assert parts[1] == ImportedName("p.q", "R", "Keras before 3.9 imports it", "config.json", 0, "p>R")

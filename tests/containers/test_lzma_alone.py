@@ -13,7 +13,7 @@ from safeload.findings import Verdict
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.scanning.scanner import report_on
+from safeload.scanning.scanner import scan_source
 
 LZMA1 = [{"id": lzma.FILTER_LZMA1, "lc": 1, "lp": 3, "pb": 1, "dict_size": 1 << 16}]
 
@@ -38,5 +38,5 @@ def test_a_picture_whose_header_is_that_of_a_stream_is_never_skipped() -> None:
     tags = ((256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1), (279, len(pixels)))
     rows = b"".join(struct.pack("<HHII", tag, 4, 1, number) for tag, number in tags)
     data = b"II*\0" + struct.pack("<I", directory) + pixels + struct.pack("<H", len(tags)) + rows + bytes(4)
-    report = report_on(MemorySource(data), policy=Policy.default(), limits=Limits(), explicit=False)
+    report = scan_source(MemorySource(data), policy=Policy.default(), limits=Limits(), explicit=False).report
     assert (report.verdict, report.container) == (Verdict.UNJUDGED, "compressed")

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from safeload.containers.descriptions.pt2_payload import Reading, WeightEntry, weights_config
+from safeload.containers.descriptions.pt2_payload import HowLoaded, WeightEntry, weights_config
 from safeload.containers.descriptions.pt2_program import extern_kernels, pt2_program
-from safeload.containers.interface import Named
+from safeload.containers.interface import ImportedName
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
 from safeload.limits import Limits
@@ -64,7 +64,7 @@ MINIMAL: Program = {
 }
 
 
-def judged(program: Program | bytes) -> list[Finding | Named]:
+def judged(program: Program | bytes) -> list[Finding | ImportedName]:
     data = program if isinstance(program, bytes) else json.dumps(program).encode()
     return list(pt2_program(data, "models/model.json", Limits()))
 
@@ -79,12 +79,12 @@ def edited(*path: str | int, value: Any) -> Program:
     return program
 
 
-def _told(found: Finding | Named) -> tuple[str, Verdict]:
+def _told(found: Finding | ImportedName) -> tuple[str, Verdict]:
     assert isinstance(found, Finding)
     return found.rule, found.verdict
 
 
-def only(found: list[Finding | Named]) -> tuple[str, Verdict]:
+def only(found: list[Finding | ImportedName]) -> tuple[str, Verdict]:
     (finding,) = found
     assert isinstance(finding, Finding)
     assert finding.member == "models/model.json"
@@ -202,12 +202,12 @@ def factory(module: str, name: str) -> dict[str, Any]:
 def test_what_a_specification_imports_is_named() -> None:
     nested = container("builtins.list", "null", container("collections.defaultdict", factory("os", "system")))
     (named,) = judged(specified(nested))
-    assert isinstance(named, Named)
+    assert isinstance(named, ImportedName)
     assert (named.module, named.name) == ("os", "system")
     enum = json.dumps([{"fqn": "evil:Enum", "__enum__": True, "name": "A"}])
     for context in (enum, " \n" + enum):
         (named,) = judged(specified(container("builtins.dict", context)))
-        assert isinstance(named, Named)
+        assert isinstance(named, ImportedName)
         assert (named.module, named.name) == ("evil", "Enum")
     assert judged(specified(container("collections.defaultdict", factory("builtins", "list")))) == []
 
@@ -221,7 +221,7 @@ def test_the_class_that_a_node_imports_is_named() -> None:
         "metadata": {},
     }
     (named,) = judged(edited(*NODE, value=node))
-    assert isinstance(named, Named)
+    assert isinstance(named, ImportedName)
     assert (named.module, named.name) == ("os", "system")
     assert only(judged(edited(*NODE, "inputs", 0, "arg", value={"as_operator": caller}))) == (
         "pt2-target",
@@ -230,7 +230,7 @@ def test_the_class_that_a_node_imports_is_named() -> None:
 
 
 def test_operators_that_a_library_calls_back_for_are_judged_alike() -> None:
-    def kernels(target: str) -> list[Finding | Named]:
+    def kernels(target: str) -> list[Finding | ImportedName]:
         node = {"target": target, "inputs": [], "outputs": [], "metadata": {}}
         return list(extern_kernels(json.dumps({"nodes": [{"name": "buf0", "node": node}]}).encode(), "x", Limits()))
 
@@ -321,11 +321,11 @@ def entry(path: str = "weight_0", tensor_meta: Any = None, **change: Any) -> dic
 def test_entries_tell_where_tensors_lie() -> None:
     found = weights_config(configured(w=entry(), o=entry("opaque_obj_0", "") | {"tensor_meta": None}), "", Limits())
     assert found == (
-        WeightEntry("w", "weight_0", True, False, Reading.RAW, "float32", (2, 3), (3, 1), 0, True),
-        WeightEntry("o", "opaque_obj_0", True, False, Reading.PICKLE),
+        WeightEntry("w", "weight_0", True, False, HowLoaded.RAW, "float32", (2, 3), (3, 1), 0, True),
+        WeightEntry("o", "opaque_obj_0", True, False, HowLoaded.PICKLE),
     )
     (pickled,) = weights_config(configured(w=entry(use_pickle=True)), "", Limits())
-    assert (pickled.reading, pickled.use_pickle) == (Reading.TORCH, True)
+    assert (pickled.reading, pickled.use_pickle) == (HowLoaded.TORCH, True)
     assert weights_config(b'{"config": {}}', "", Limits()) == ()
 
 

@@ -7,8 +7,9 @@ import struct
 
 import pytest
 
+import safeload
 from safeload.containers import recognise
-from safeload.containers.interface import Layout, Tensor
+from safeload.containers.interface import ContainerLayout, Tensor
 from safeload.containers.safetensors_file import DTYPES, Safetensors
 from safeload.document.document import Extent
 from safeload.document.dtypes import BITS
@@ -39,7 +40,7 @@ def read(data, limits=None):
 def rules(data):
     parts, layout = read(data)
     assert all(isinstance(part, Finding) and part.verdict is Verdict.UNJUDGED for part in parts)
-    assert layout == Layout(root="dict")
+    assert layout == ContainerLayout(root="dict")
     return [part.rule for part in parts]
 
 
@@ -60,7 +61,7 @@ def test_layout():
     assert parts == [
         Tensor("b", "int64", (1,), "b"), Tensor("a", "float32", (2,), "a"), Tensor("e", "float16", (0, 3), "e"),
     ]  # fmt: skip
-    assert layout == Layout(
+    assert layout == ContainerLayout(
         {"b": Extent(start + 8, 8, 8), "a": Extent(start, 8, 8), "e": Extent(start + 8, 0, 0)},
         metadata={"format": "pt"},
         root="dict",
@@ -78,7 +79,7 @@ def test_only_the_header_is_read():
 def test_no_tensors():
     parts, layout = read(file({}))
     assert parts == []
-    assert layout == Layout(root="dict")
+    assert layout == ContainerLayout(root="dict")
 
 
 def test_dtypes_are_known_names():
@@ -235,3 +236,14 @@ def test_a_safetensors_file_that_runs_as_a_pickle_is_both():
     assert data[:2] == b"U\x40"
     assert data[66:69] == b")R."
     assert [container.name for container in recognise(MemorySource(data))] == ["safetensors", "pickle"]
+
+
+@pytest.mark.parametrize("number", ["-0", "-0.0", "1.0", "1e0"])
+def test_a_header_has_whole_numbers_that_every_reader_takes(number: str) -> None:
+    """The library reads -0 as a float, and refuses it."""
+    entry = '{"dtype":"F32","shape":[0],"data_offsets":[%s,0]}'
+    text = f'{{"w":{entry % number},"layer-0":{entry % 0}}}'
+    good = f'{{"w":{entry % 0},"layer-0":{entry % 0}}}'
+    for header, verdict in ((text, "unjudged"), (good, "clean")):
+        data = len(header).to_bytes(8, "little") + header.encode()
+        assert safeload.scan(data).verdict.value == verdict, header

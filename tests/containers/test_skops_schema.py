@@ -14,7 +14,7 @@ import zipfile
 import pytest
 
 from safeload.containers.descriptions.skops_schema import skops_schema
-from safeload.containers.interface import Named
+from safeload.containers.interface import ImportedName
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding
 from safeload.limits import Limits
@@ -126,7 +126,7 @@ def test_encodings(encoding):
 def test_where_and_why():
     data = json.dumps({"protocol": 2, "a": node("ObjectNode", "a", "B")}).encode()
     [part] = skops_schema(data, "schema.json", LIMITS)
-    assert part == Named(
+    assert part == ImportedName(
         "a", "B", "skops imports it and builds an object of it from the file", "schema.json", 21, "ObjectNode"
     )
 

@@ -169,6 +169,7 @@ def test_a_tar_is_told_by_its_checksum_alone():
     assert not is_tar_header(bytes(512))
 
 
+@pytest.mark.slow
 def test_never_raises_and_never_hides_a_pickle():
     import random
 

@@ -5,10 +5,10 @@ import tarfile
 
 import pytest
 
-from safeload.containers.interface import Named, Nested
+from safeload.containers.interface import ImportedName, Nested
 from safeload.containers.tar.archive import TarArchive
 from safeload.containers.tar.directory import entries
-from safeload.containers.tar.torch_tar import TorchTar, is_torch_tar
+from safeload.containers.tar.torch_tar import TorchTar
 from safeload.errors import Malformed
 from safeload.findings import Finding, Verdict
 from safeload.inputs import MemorySource
@@ -132,14 +132,14 @@ def test_a_member_of_more_than_eight_gib_has_its_size_in_a_pax_header():
 def test_a_checkpoint_with_another_pickle_under_a_second_name():
     body = [member(name, b"\x80\x02K\x00.") for name in (b"storages", b"tensors", b"pickle")]
     data = b"".join(body) + pax(b"pickle") + pax(b"notes") + member(b"z") + END
-    assert is_torch_tar(MemorySource(data))
+    assert TorchTar().recognise(MemorySource(data))
     with pytest.raises(Malformed, match="two members of the tar"):
         drive(TorchTar(), MemorySource(data))
     other = b"".join(body) + pax(b"notes") + pax(b"pickle") + member(b"z") + END
     with pytest.raises(Malformed, match="differ about the member 'notes'"):
         drive(TorchTar(), MemorySource(other))
     # Its own members count wherever they stand.
-    assert is_torch_tar(MemorySource(b"".join(member(b"m%d" % n) for n in range(100)) + b"".join(body) + END))
+    assert TorchTar().recognise(MemorySource(b"".join(member(b"m%d" % n) for n in range(100)) + b"".join(body) + END))
 
 
 CONFIG = b"""target: nemo.collections.asr.models.EncDecCTCModel
@@ -150,7 +150,7 @@ deep: [[{x: {? _target_ : &t os.system}}], {_target_: *t}]
 
 
 def named(parts):
-    return [f"{part.module}.{part.name}" for part in parts if isinstance(part, Named)]
+    return [f"{part.module}.{part.name}" for part in parts if isinstance(part, ImportedName)]
 
 
 def test_nemo():

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from safeload.containers.descriptions.torchserve_manifest import torchserve_manifest
-from safeload.containers.interface import Named
+from safeload.containers.interface import ImportedName
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
 from safeload.limits import Limits
@@ -90,7 +90,9 @@ def test_equal_keys_escapes_and_encodings():
 
 def test_where_it_is():
     part = judged({"model": {"handler": "os:system"}})[1]
-    assert part == Named("os", "system", "TorchServe imports and calls it", "MAR-INF/MANIFEST.json", 22, "os:system")
+    assert part == ImportedName(
+        "os", "system", "TorchServe imports and calls it", "MAR-INF/MANIFEST.json", 22, "os:system"
+    )
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ def test_one_too_large_to_be_parsed_is_unjudged() -> None:
     assert (report.verdict, [finding.rule for finding in report.findings]) == ("unjudged", ["limit-reached"])
 
 
+@pytest.mark.slow
 def test_deep_nesting_is_bounded() -> None:
     data = b"a: !!python/object/apply:os.system " + b"[" * 5000 + b"]" * 5000
     assert scan(data).verdict in ("dangerous", "unjudged")

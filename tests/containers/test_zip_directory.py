@@ -183,6 +183,17 @@ def test_unicode_path_that_renames():
     assert verdicts(GOOD.but_member(DATA, central={"extra": same}).build()) == {}
 
 
+@pytest.mark.parametrize(("path", "expected"), [("schema.json", {"zip-unicode-path": "dangerous"}), ("modèle", {})])
+def test_unicode_path_beside_a_name_in_utf8(path, expected):
+    member = zipfile.ZipInfo("modèle")
+    text = path.encode()
+    member.extra = struct.pack("<HHBI", 0x7075, 5 + len(text), 1, zlib.crc32(member.filename.encode())) + text
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        archive.writestr(member, "{}")
+    assert verdicts(written.getvalue()) == expected
+
+
 def test_entry_without_local_header_is_left_out():
     data = GOOD.but_member(DATA, central={"header": 4}).build()
     directory = read_directory(MemorySource(data), Limits())

@@ -58,7 +58,7 @@ def test_torch_zip():
 
 def test_storages_are_known_before_the_pickle():
     parts, _ = drive(TorchZip(), MemorySource(GOOD.build()))
-    assert [type(p).__name__ for p in parts] == ["Storages", "Pickle"]
+    assert [type(p).__name__ for p in parts] == ["StorageExtents", "Pickle"]
 
 
 def test_big_endian():
@@ -212,9 +212,14 @@ def test_torchscript_storages_are_those_of_each_pickle():
     order = [
         (type(p).__name__, p.member if isinstance(p, interface.Pickle) else [e.size for e in p.storages.values()])
         for p in parts
-        if isinstance(p, interface.Pickle | interface.Storages)
+        if isinstance(p, interface.Pickle | interface.StorageExtents)
     ]
-    assert order[:4] == [("Storages", [16]), ("Pickle", "a/data.pkl"), ("Storages", [4]), ("Pickle", "a/constants.pkl")]
+    assert order[:4] == [
+        ("StorageExtents", [16]),
+        ("Pickle", "a/data.pkl"),
+        ("StorageExtents", [4]),
+        ("Pickle", "a/constants.pkl"),
+    ]
 
 
 def test_pickle_among_torchscript_code():
@@ -298,7 +303,7 @@ def test_no_byte_of_a_storage_is_read():
             part = reading.send(answer)
         except StopIteration:
             break
-        storages = part.storages if isinstance(part, interface.Storages) else storages
+        storages = part.storages if isinstance(part, interface.StorageExtents) else storages
         named = dict.fromkeys(storages)
         answer = interface.Answer(end=part.end, storages=named) if isinstance(part, interface.Pickle) else None
     assert len(storages) == 40
@@ -309,6 +314,8 @@ def test_no_byte_of_a_storage_is_read():
 def test_member_beyond_four_gigabytes(tmp_path):
     # A sparse file, as torch writes it under skip_data().
     torch = pytest.importorskip("torch")
+    if not hasattr(torch.serialization, "skip_data"):
+        pytest.skip("torch writes files with holes since 2.6")
     path = tmp_path / "big.pt"
     with torch.serialization.skip_data():
         torch.save({"a": torch.empty((1 << 30) + 8), "b": torch.empty(4)}, path)

@@ -10,7 +10,7 @@ import pytest
 import safeload
 from safeload.containers.kinds.torch_zip import TorchZip
 from safeload.containers.zip.directory import read_directory
-from safeload.containers.zip.entry import Entry
+from safeload.containers.zip.entry import ZipEntry
 from safeload.containers.zip.members import Members
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
@@ -123,7 +123,7 @@ def test_a_large_compressed_storage_is_inflated_in_pieces():
     content = random.Random(1).randbytes(3_000_000).translate(b"abcd" * 64)
     deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
     packed = deflater.compress(content) + deflater.flush()
-    entry = Entry("a/data/0", 8, 0, 0, len(packed), len(content), 0, 0)
+    entry = ZipEntry("a/data/0", 8, 0, 0, len(packed), len(content), 0, 0)
     assert Members(MemorySource(packed), Limits()).content(entry) == content
     assert Members(MemorySource(packed), Limits()).storage(entry).size == len(content)
     for size in (len(content) - 1, len(content) + 1):

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 
 import safeload
-from safeload.cli import app, transfer
+from safeload.cli import app, progress
 from safeload.cli import exit_code as ending
 from safeload.errors import MissingExtra
 
@@ -253,13 +253,13 @@ def test_help_teaches(here: Path) -> None:
 
 def test_a_missing_extra(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(extra: str, *modules: str) -> None:
-        raise MissingExtra(f"this needs numpy, which is not installed: pip install 'safeload[{extra}]'")
+        raise MissingExtra(f"this needs numpy, which is not installed: pip install '.[{extra}]'")
 
     for module in ("convert", "verify"):
-        monkeypatch.setattr(f"safeload.cli.{module}.need", missing)
+        monkeypatch.setattr(f"safeload.cli.commands.{module}.need", missing)
         result = call(module, "model.pth", "x")
         assert result.exit_code == 2
-        assert "pip install 'safeload[convert]'" in result.stderr
+        assert "pip install '.[convert]'" in result.stderr
     assert ending.need is not missing
 
 
@@ -285,34 +285,31 @@ class Terminal(io.StringIO):
 
 
 def test_the_bar_shows_bytes_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "DELAY", 0)
+    monkeypatch.setattr(progress, "DELAY", 0)
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    with transfer.transfer(show=True) as told:
-        assert told is not None
+    with progress.byte_progress(show=True) as on_bytes:
+        assert on_bytes is not None
         for step in range(1, 60):
-            told("write", step * 1_000_000, 60_000_000)
+            on_bytes("write", step * 1_000_000, 60_000_000)
             time.sleep(0.01)
-        told("verify", 1_000_000, 60_000_000)
+        on_bytes("verify", 1_000_000, 60_000_000)
     shown = screen.getvalue()
     assert "writing" in shown
     assert "MB/s" in shown
 
 
 def test_writing_and_comparing_are_one_bar_that_only_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "DELAY", 0)
-    monkeypatch.setattr(sys, "stderr", Terminal())
     seen: list[tuple[str, int, int]] = []
-    with transfer.transfer(show=True) as told:
-        assert told is not None
-        time.sleep(0.3)
-        told.__self__._update = lambda *shown: seen.append(shown)  # type: ignore[attr-defined]
+    monkeypatch.setattr(progress._Bar, "show", lambda _, *shown: seen.append(shown))
+    with progress.byte_progress(show=True) as on_bytes:
+        assert on_bytes is not None
         for step in range(1, 5):
-            told("write", step, 4)
-            told("verify", step, 4)
-        told("sync", 0, 4)
+            on_bytes("write", step, 4)
+            on_bytes("verify", step, 4)
+        on_bytes("sync", 0, 4)
     assert seen[0] == ("writing", 1, 4)
     assert {words for words, _, _ in seen[1:-1]} == {"writing and verifying"}
     assert [done for _, done, _ in seen[1:-1]] == [2, 3, 4, 5, 6, 7, 8]
@@ -337,14 +334,14 @@ def test_several_files_are_told_as_one(tmp_path: Path) -> None:
 
 
 def test_no_bar_where_nobody_looks() -> None:
-    with transfer.transfer(show=False) as told:
-        assert told is None
+    with progress.byte_progress(show=False) as on_bytes:
+        assert on_bytes is None
 
 
 def test_short_work_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
-    with transfer.transfer(show=True) as told:
-        assert told is not None
-        told("write", 1, 1)
+    with progress.byte_progress(show=True) as on_bytes:
+        assert on_bytes is not None
+        on_bytes("write", 1, 1)
     assert screen.getvalue() == ""

@@ -64,6 +64,8 @@ def test_files_of_numpy(tmp_path: Path) -> None:
 
 
 def test_every_type_of_a_safetensors_file(tmp_path: Path) -> None:
+    if not hasattr(torch, "float4_e2m1fn_x2"):
+        pytest.skip("this torch lacks some of the types")
     state = {
         "e8": torch.arange(4, dtype=torch.uint8).view(torch.float8_e8m0fnu), "c": torch.ones(3, dtype=torch.complex64),
         "u": torch.ones(3, dtype=torch.uint16), "f8": torch.ones(5).to(torch.float8_e5m2),

@@ -83,6 +83,7 @@ def test_nobody_works_on_when_an_error_comes_out(by: str) -> None:
     assert ended.is_set()
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_waits_for_the_others_and_passes_through() -> None:
     crew = Crew()
     step = crew.told(lambda done: None)
@@ -221,6 +222,7 @@ def waits(crew: Crew, when: str) -> None:
     crew.share(taken, [first, other])
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("when", ["at work", "waiting"])
 def test_whatever_interrupts_the_waiting_nobody_is_at_work_afterwards(when: str) -> None:
     start = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -138,4 +139,25 @@ def test_a_tie_named_like_other_metadata_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path / "x.pth", {"w": w, "format": w})
     with pytest.raises(safeload.NotConvertible, match="metadata"):
         safeload.convert(path, tmp_path / "x.safetensors")
+    assert left(tmp_path) == ["x.pth"]
+
+
+def test_a_tie_never_has_the_name_of_another_tensor(tmp_path: Path) -> None:
+    """The suffix of an encoding makes `y.view_as_real` of a tie, and a tensor of that name is there already."""
+    pair, other = torch.tensor([1 + 2j], dtype=torch.complex128), torch.tensor([1.0, 2.0])
+    for number, state in enumerate(
+        ({"x": pair, "y": pair, "y.view_as_real": other}, {"y.view_as_real": other, "x": pair, "y": pair})
+    ):
+        source = saved(tmp_path / f"{number}.pth", state)
+        with pytest.raises(safeload.NotConvertible, match=r"y\.view_as_real"):
+            safeload.convert(source, tmp_path / f"{number}.safetensors")
+
+
+@pytest.mark.parametrize("key", ["safeload.tree", "safeload.tree.sha256", "safeload.convert", "safeload.disarmed"])
+@pytest.mark.parametrize("disarm", [False, True])
+def test_a_tie_never_has_a_key_of_ours(key: str, disarm: bool, tmp_path: Path) -> None:
+    tied = torch.ones(2)
+    source = saved(tmp_path / "x.pth", {"a": tied, key: tied, **({"f": os.getcwd} if disarm else {})})
+    with pytest.raises(safeload.NotConvertible, match="metadata"):
+        safeload.convert(source, tmp_path / "x.safetensors", disarm=disarm)
     assert left(tmp_path) == ["x.pth"]

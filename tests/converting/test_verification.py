@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -134,21 +133,6 @@ def test_a_writer_that_errs_is_caught(
     with pytest.raises(safeload.NotEqual):
         safeload.convert(saved(path, state), tmp_path / "x.safetensors", overlap=overlap, **options)
     assert left(tmp_path) == ["x.pth"]
-
-
-def test_the_two_sides_share_no_code(root: Path) -> None:
-    folder = root / "safeload" / "converting"
-    writing = {"writer", "transforming", "blocks", "casting", "inflated", "system", "layout", "output"}
-    verifying = {"verify", "comparing", "agreeing", "gathered", "nearest", "reread"}
-    for name in verifying | writing:
-        tree = ast.parse((folder / f"{name}.py").read_text())
-        used = {
-            part
-            for node in ast.walk(tree)
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("safeload.converting")
-            for part in [(node.module or "").rpartition(".")[2], *[alias.name for alias in node.names]]
-        }
-        assert not used & (writing if name in verifying else verifying), name
 
 
 def test_digests_when_asked_for(pair: tuple[Path, Path]) -> None:

@@ -24,6 +24,7 @@ def examine(case: Case, path: Path) -> tuple[str, Seen]:
     """The outcome of one case and, of a bad one, what each reader saw. `path` is a file to write it to."""
     # Imports torch, which the parent does without.
     from tests.differential import archive_readers as readers
+    from tests.differential.second_opinion import second_opinion
 
     ours = readers.ours_reads(case.data)
     if ours.clean:
@@ -49,6 +50,8 @@ def examine(case: Case, path: Path) -> tuple[str, Seen]:
         if case.plain:
             found.append("an honest archive is refused")
     found += readers.passed_over(case.data, ours)
+    if opinion := second_opinion(case.data):
+        found.append(opinion)
     if ours.foreign:
         found.append(ours.foreign)
     if not found:

@@ -24,7 +24,7 @@ from safeload.containers import recognise
 from safeload.containers.interface import Nested
 from safeload.containers.storage_bytes import storage_bytes
 from safeload.containers.zip.directory import read_directory
-from safeload.containers.zip.entry import STORED, Entry
+from safeload.containers.zip.entry import STORED, ZipEntry
 from safeload.containers.zip.flavour import OTHER, SEQUENCE
 from safeload.containers.zip.members import Members, files
 from safeload.document.document import Extent
@@ -249,7 +249,7 @@ def _contents(data: bytes) -> dict[str, bytes]:
     return {entry.name: _ours_of(source, reader, entry) for entry in files(read_directory(source, Limits()).entries)}
 
 
-def _ours_of(source: MemorySource, reader: Members, entry: Entry) -> bytes:
+def _ours_of(source: MemorySource, reader: Members, entry: ZipEntry) -> bytes:
     """A member's content as safeload has it: storages have a reader of their own."""
     try:
         if entry.name.rpartition("/")[2].isdecimal():

@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from safeload.containers.interface import Layout, Nested, Pickle
+from safeload.containers.interface import ContainerLayout, Nested, Pickle
 from safeload.containers.tar.archive import TarArchive
-from safeload.containers.tar.directory import Entry, entries
-from safeload.containers.tar.torch_tar import TorchTar, is_torch_tar
+from safeload.containers.tar.directory import TarEntry, entries
+from safeload.containers.tar.torch_tar import TorchTar
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Verdict
 from safeload.inputs import MemorySource
@@ -210,14 +210,14 @@ def ours(data: bytes) -> tuple[list[Member], bool]:
         return [], False
     try:
         found = list(entries(source.peek, source.size, Limits().members))
-        parts = list(torch_parts(source) if is_torch_tar(source) else TarArchive().read(source, Limits()))
+        parts = list(torch_parts(source) if TorchTar().recognise(source) else TarArchive().read(source, Limits()))
     except (Malformed, LimitExceeded):
         return [], False
     quiet = not any(isinstance(part, Finding) and part.verdict is not Verdict.CLEAN for part in parts)
     for entry in found:
         members.append(Member(entry.name, _kind(entry), _content(data, entry, found)))
     nested = [part.member for part in parts if isinstance(part, Nested)]
-    if not is_torch_tar(source) and nested != [entry.name for entry in found if entry.kind == "file"]:
+    if not TorchTar().recognise(source) and nested != [entry.name for entry in found if entry.kind == "file"]:
         raise AssertionError(f"the reader yields other members than the directory has: {nested}")
     return members, quiet
 
@@ -227,17 +227,17 @@ def torch_parts(source: MemorySource) -> Iterator[object]:
     from tests.containers.driver import drive
 
     parts, layout = drive(TorchTar(), source)
-    assert isinstance(layout, Layout)
+    assert isinstance(layout, ContainerLayout)
     return iter(parts)
 
 
-def _kind(entry: Entry) -> str:
+def _kind(entry: TarEntry) -> str:
     if entry.kind in ("hard link", "symbolic link"):
         return "link"
     return entry.kind if entry.kind in ("file", "directory") else "other"
 
 
-def _content(data: bytes, entry: Entry, found: list[Entry]) -> bytes | None:
+def _content(data: bytes, entry: TarEntry, found: list[TarEntry]) -> bytes | None:
     if entry.kind == "file":
         return data[entry.offset : entry.offset + entry.size]
     if _kind(entry) == "link":
@@ -309,7 +309,7 @@ def compare(data: bytes, *, torch: bool = True) -> Compared:
         return Compared(False, refused, False, "")
     if members != theirs:
         return Compared(True, refused, False, f"{members!r} is not {theirs!r}")
-    if not torch or not is_torch_tar(MemorySource(data)):
+    if not torch or not TorchTar().recognise(MemorySource(data)):
         return Compared(True, refused, False, "")
     mine = our_object(data)
     value = mine if mine is BROKEN else torch_object(data)

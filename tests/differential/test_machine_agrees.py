@@ -216,6 +216,16 @@ def test_a_silent_child_is_replaced(tmp_path: Path) -> None:
     oracle.close()
 
 
+def test_the_second_reader_has_a_say(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
+    oracle.ask([(CLEAN, "ASCII")])
+    (answer,) = oracle.answers()
+    judged = Judged((CLEAN, "ASCII"))
+    assert campaign.outcome_of(judged, answer) == ("equal", "")
+    monkeypatch.setattr(campaign, "second_opinion", lambda data: "it differs" if data == CLEAN else "")
+    assert campaign.outcome_of(judged, answer) == ("DISAGREES", "it differs")
+    assert campaign.disagrees((CLEAN, "ASCII"), oracle)
+
+
 def test_failing_cases_are_made_small() -> None:
     def fails(case: Case) -> bool:
         return b"\x93" in case[0] and case[0].endswith(b".")

@@ -158,6 +158,7 @@ def test_python_in_the_pages_is_python(page: str) -> None:
             assert {name for name in used if not hasattr(safeload, name) and name != "restricted"} == set(), page
 
 
+@pytest.mark.slow
 def test_the_rule_reference_is_up_to_date() -> None:
     path = ROOT / "rules" / "reference.py"
     spec = importlib.util.spec_from_file_location("rules_reference", path)

@@ -28,7 +28,7 @@ from safeload.containers.descriptions.pt2_payload import payload_config
 from safeload.containers.descriptions.pt2_program import extern_kernels, pt2_program
 from safeload.containers.descriptions.skops_schema import skops_schema
 from safeload.containers.descriptions.torchserve_manifest import torchserve_manifest
-from safeload.containers.interface import Named
+from safeload.containers.interface import ImportedName
 from safeload.containers.text.embedded_json import pickles_in_json
 from safeload.containers.text.json_text import events, strings
 from safeload.containers.whole import whole
@@ -59,7 +59,7 @@ def told(found: Iterable[object]) -> None:
     """Exhaust a reader of members: it gives findings and names, or says why it cannot."""
     try:
         for one in found:
-            assert isinstance(one, Finding | Named)
+            assert isinstance(one, Finding | ImportedName)
     except (Malformed, LimitExceeded):
         pass
 

@@ -13,19 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.containers.whole.made import chunk
+
 PICKLE = "benign/state-dict.pt"
 SAFETENSORS = "benign/weights.safetensors"
 DANGEROUS = "names/payload-in-data-pkl.pt"
 UNVETTED = "benign/own-module.pt"
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
 DOT = (
-    b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
-    + _chunk(b"IDAT", zlib.compress(bytes(2))) + _chunk(b"IEND", b"")
+    b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+    + chunk(b"IDAT", zlib.compress(bytes(2))) + chunk(b"IEND", b"")
 )  # fmt: skip
 """A picture of one black dot."""
 

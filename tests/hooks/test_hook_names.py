@@ -16,7 +16,7 @@ from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.report import Report
-from safeload.scanning.scanner import report_on
+from safeload.scanning.scanner import scan_source
 
 from .conftest import DANGEROUS, DOT, PICKLE, SAFETENSORS, UNVETTED, Repo, clean_environment
 
@@ -135,7 +135,7 @@ def test_free_of_pickles_is_only_what_was_read_to_its_end() -> None:
         (b"7z\xbc\xaf\x27\x1c" + bytes(60), False), (b"Rar!\x1a\x07" + bytes(60), False), (b"Salted__" * 8, False),
         (bytes(range(1, 200)), False), (bytes(64), False), (b"PK\3\4" + bytes(60), False),
     ):  # fmt: skip
-        report = report_on(MemorySource(data, "x"), policy=Policy.default(), limits=Limits(), explicit=False)
+        report = scan_source(MemorySource(data, "x"), policy=Policy.default(), limits=Limits(), explicit=False).report
         assert free_of_pickles(report) is free
     assert not free_of_pickles(Report("x", Verdict.UNVETTED, container="zip"))
     assert not free_of_pickles(Report("x", Verdict.UNJUDGED, container="safetensors"))

@@ -219,7 +219,7 @@ sys.meta_path.insert(0, Missing())
     for path, answer in answers.items():
         if answer["scan"]["verdict"] == "clean":
             assert (answer["load"][0], answer["convert"][0]) == ("MissingExtra", "MissingExtra"), path
-            assert "pip install 'safeload[torch]'" in answer["load"][1]
+            assert "pip install '.[torch]'" in answer["load"][1]
 
 
 def test_without_torch_conversions_are_the_same(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from safeload.errors import InputError, Malformed
 from safeload.inputs import FileSource, MemorySource
-from safeload.inputs.kept import FetchedSource
+from safeload.inputs.cached import FetchedSource
 from safeload.inputs.part import PartSource
 from safeload.source import Source
 
@@ -36,7 +36,7 @@ def test_every_source_gives_the_bytes_and_the_same_digest(tmp_path: Path) -> Non
             with pytest.raises(Malformed, match="truncated or damaged"):
                 source.pass_over(offset, length)
     assert len(digests) == 1
-    assert file.kept_bytes() == 2
+    assert file.bytes_in_memory() == 2
     file.close()
 
 

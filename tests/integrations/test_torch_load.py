@@ -26,6 +26,9 @@ import safeload
 from safeload import restricted
 from safeload.integrations import torch_load
 
+# What torch before 2.6 says of its own default.
+pytestmark = pytest.mark.filterwarnings("ignore:You are using `torch.load` with `weights_only=False`:FutureWarning")
+
 TRUE_LOAD = torch.serialization.load
 STATE = {"w": torch.arange(6.0).reshape(2, 3), "epoch": 3}
 
@@ -137,11 +140,11 @@ def test_storages_are_read_unless_a_map_is_asked_for(good: Path, monkeypatch: py
         torch.save(loaded, good)
         assert same(loaded)
         assert same(torch.load(good))
-        from safeload.loading.storages import Storages
+        from safeload.loading.storages import TorchStorages
 
         maps: list[object] = []
-        original = Storages._map
-        monkeypatch.setattr(Storages, "_map", lambda self, source: maps.append(source) or original(self, source))
+        original = TorchStorages._map
+        monkeypatch.setattr(TorchStorages, "_map", lambda self, source: maps.append(source) or original(self, source))
         torch.load(good)
         assert maps == []
         torch.load(good, mmap=True)

@@ -10,13 +10,16 @@ import struct
 import warnings
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 import safeload
+from tests.fuzz.seeds import _Enclosed
 from tests.loading.equality import difference
+from tests.loading.test_equal import saved
 
 
 class Reduced:
@@ -107,3 +110,19 @@ def quantized() -> torch.Tensor:
 def test_plain_pickles_of_tensors(make: Callable[[], torch.Tensor]) -> None:
     value = make()
     assert difference(safeload.load(pickle.dumps({"x": value})), {"x": value}) == ""
+
+
+@pytest.mark.parametrize("given", ["path", "bytes"])
+def test_a_tensor_of_an_enclosed_file_is_read_from_it(given: str, tmp_path: Path) -> None:
+    """`open` looked its storage up in the outer file, and gave the values of another tensor of the same key."""
+    sparse = torch.eye(2).to_sparse()
+    whole = {"a": torch.ones(4), "in": _Enclosed({"w": torch.arange(4.0), "s": sparse})}
+    data = saved(whole)
+    path = tmp_path / "x.pt"
+    path.write_bytes(data)
+    with safeload.open(path if given == "path" else data) as opened:
+        assert opened.keys() == ["a", "in.w", "in.s"]
+        assert opened.get_tensor("a").tolist() == [1, 1, 1, 1]
+        assert opened.get_tensor("in.w").tolist() == [0, 1, 2, 3]
+        assert opened.get_slice("in.w")[1:3].tolist() == [1, 2]
+        assert opened.get_tensor("in.s").to_dense().tolist() == [[1, 0], [0, 1]]

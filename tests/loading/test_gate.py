@@ -19,7 +19,7 @@ from samples.assemble import pickle as stream
 from samples.files_of_torch import zip_of
 from tests.loading.equality import difference
 from tests.loading.test_equal import saved
-from tests.loading.zoo import TENSORS
+from tests.loading.zoo import OLD, TENSORS
 
 pytestmark = pytest.mark.usefixtures("quiet")
 PLAIN = {"w": torch.ones(2), "n": [1, "a", None]}
@@ -38,10 +38,17 @@ def test_no_choice_of_weights_only_runs_anything(choice: bool | None, tmp_path: 
     assert not made.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(TENSORS))
 def test_weights_only_admits_what_torch_admits(kind: str) -> None:
     data = saved(TENSORS[kind]())
-    assert difference(safeload.load(data, weights_only=True), torch.load(io.BytesIO(data), weights_only=True)) == ""
+    try:
+        theirs = torch.load(io.BytesIO(data), weights_only=True)
+    except pickle.UnpicklingError:
+        if not OLD:
+            raise
+        pytest.skip("an older torch admits less")
+    assert difference(safeload.load(data, weights_only=True), theirs) == ""
 
 
 @pytest.mark.parametrize(

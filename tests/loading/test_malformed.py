@@ -13,7 +13,7 @@ import pytest
 
 from samples.assemble import PROTO2, name, pickle, tensor
 from samples.files_of_torch import legacy, zip_of
-from tests.loading.contained import outcome
+from tests.loading.contained import SECONDS, outcome
 from tests.loading.hostile import ROWS, Row, bomb
 
 MIB = 1 << 20
@@ -67,7 +67,7 @@ def test_cut_anywhere(data: bytes) -> None:
 
 @pytest.mark.parametrize("room", [16, 40, 80, 120, 200, 300])
 def test_not_enough_memory_is_an_error_of_ours(room: int) -> None:
-    lists = PROTO2 + b"](" + b"]" * 1_000_000 + b"e."
+    lists = PROTO2 + b"](" + b"]" * 400_000 + b"e."
     literal = b"\x80\x04\x8e" + struct.pack("<Q", 64 * MIB) + bytes(64 * MIB) + b"."
     for data in (lists, literal):
         found = outcome(data, path="x.pkl", memory=room * MIB)
@@ -89,13 +89,19 @@ class Misbehaves:
             import this  # noqa: F401
         if self.what == "crashes":
             os.kill(os.getpid(), signal.SIGSEGV)
+        while self.what == "never ends":
+            pass
 
 
 @pytest.mark.parametrize(
     ("what", "error", "effects"),
-    [("raises", "KeyError", 0), ("imports", "", 1), ("crashes", "killed by 11", 0)],
+    [("raises", "KeyError", 0), ("imports", "", 1), ("crashes", "killed by 11", 0), ("never ends", "hangs", 0)],
 )
 def test_the_containment_notices(what: str, error: str, effects: int) -> None:
-    found = outcome(zip_of({"w": tensor()}).build(), {"map_location": Misbehaves(what)})
+    found = outcome(
+        zip_of({"w": tensor()}).build(),
+        {"map_location": Misbehaves(what)},
+        seconds=1 if what == "never ends" else SECONDS,
+    )
     assert (found.error, found.ours) == (error, False)
     assert ("import: this" in found.effects) == bool(effects)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -39,3 +40,11 @@ def test_objects_in_an_array(tmp_path: Path) -> None:
     loaded = safeload.load(tmp_path / "a.npy")
     assert loaded.dtype == object
     assert list(loaded) == [1, "x", None]
+
+
+def test_arrays_of_an_npz_can_be_read_one_by_one() -> None:
+    """`open` listed them and said of each that its storage was not in the file."""
+    out = io.BytesIO()
+    np.savez(out, x=np.arange(3), y=np.array([2.5]))
+    with safeload.open(out.getvalue()) as opened:
+        assert {name: opened.get_tensor(name).tolist() for name in opened} == {"x": [0, 1, 2], "y": [2.5]}

@@ -102,4 +102,6 @@ def test_what_stays_inert_as_a_value() -> None:
 
 @pytest.mark.parametrize("kind", ["float32", "bfloat16", "float8_e4m3fn", "int4", "qint8", "bits16", "complex32"])
 def test_dtypes_are_torchs(kind: str) -> None:
+    if not hasattr(torch, kind):
+        pytest.skip(f"this torch has no {kind}")
     assert safeload.load(pickle(name("torch", kind))) is getattr(torch, kind)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("quiet")
 NAMES = ("state_dict", "optimizer", "sparse", "numpy_random", "containers", "times", "tied", "collected")
 
 
+@pytest.mark.slow
 def test_sixteen_at_once(tmp_path: Path) -> None:
     files = {}
     for name in NAMES:

@@ -147,6 +147,8 @@ print(grown)
 
 
 def test_memory_stays_flat_for_a_file_of_four_gib(tmp_path: Path) -> None:
+    if not hasattr(torch.serialization, "skip_data"):
+        pytest.skip("torch writes files with holes since 2.6")
     path, small = tmp_path / "x.pt", tmp_path / "small.pt"
     torch.save({"w": torch.ones(4)}, small)
     with torch.serialization.skip_data():

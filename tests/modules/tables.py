@@ -19,7 +19,7 @@ from torch import nn
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = ROOT / "safeload" / "modules" / "versions_table.py"
-CLASSES = ROOT / "safeload" / "loading" / "torch_nn_table.py"
+CLASSES = ROOT / "safeload" / "loading" / "torch_nn" / "table.py"
 
 SEARCHED = (
     "torch.ao.nn.intrinsic",

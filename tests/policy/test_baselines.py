@@ -10,7 +10,7 @@ import pytest
 from safeload.errors import InputError, UsageError
 from safeload.findings import Finding, Severity, Verdict
 from safeload.project import baselines
-from safeload.project.baselines import Entry, apply, entries_for, parse, read, render
+from safeload.project.baselines import BaselineEntry, apply, entries_for, parse, read, render
 from safeload.report import Report, left, passes
 
 SHA, OTHER, WHOLE = "ab" * 32, "cd" * 32, "ef" * 32
@@ -43,7 +43,7 @@ def whole(path: str) -> str | None:
     return None if path == "-" else WHOLE
 
 
-def written(*reports: Report, full_hash: bool = False, unjudged: bool = False) -> tuple[Entry, ...]:
+def written(*reports: Report, full_hash: bool = False, unjudged: bool = False) -> tuple[BaselineEntry, ...]:
     return entries_for(reports, "ours", TODAY, whole, full_hash=full_hash, include_unjudged=unjudged)[0]
 
 

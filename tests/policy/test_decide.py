@@ -8,7 +8,7 @@ import pytest
 
 from safeload.errors import InputIsDirectory, InputNotFound, UsageError
 from safeload.findings import Severity, Verdict
-from safeload.policy import Decision, Kind, Policy, packs
+from safeload.policy import Decision, Policy, Standing, packs
 from safeload.policy.decide import _REMEMBERED
 from safeload.policy.rules import digest_of
 
@@ -100,37 +100,37 @@ def policy() -> Policy:
 @pytest.mark.parametrize(
     ("module", "name", "kind", "rule"),
     [
-        ("lib.inner", "good", Kind.VETTED, ""),
-        ("lib", "capped", Kind.VETTED, "enum-lookup"),
-        ("lib", "bad", Kind.DANGEROUS, "runs-code"),
-        ("lib.inner", "spared", Kind.KNOWN, "known-class"),
-        ("lib.inner", "other", Kind.DANGEROUS, "network"),
-        ("lib.inner.x.y", "good", Kind.DANGEROUS, "network"),
-        ("lib.inner.deep", "good", Kind.DANGEROUS, "writes-files"),
-        ("lib.inner.deep.er", "good", Kind.DANGEROUS, "writes-files"),
-        ("lib.innermost", "good", Kind.KNOWN, "known-class"),
-        ("lib", "os", Kind.DANGEROUS, "module-attribute"),
-        ("lib.inner", "os", Kind.DANGEROUS, "module-attribute"),
-        ("elsewhere", "os", Kind.DANGEROUS, "module-attribute"),
-        ("lib", "anything", Kind.KNOWN, "known-class"),
-        ("lib.sub.x", "anything", Kind.KNOWN, "known-class"),
-        ("library", "anything", Kind.UNKNOWN, "unknown-global"),
-        ("Lib", "bad", Kind.UNKNOWN, "unknown-global"),
-        ("lib ", "bad", Kind.UNKNOWN, "unknown-global"),
-        ("lib.", "bad", Kind.KNOWN, "known-class"),
-        ("lib", "bad.x", Kind.KNOWN, "known-class"),
-        ("", "", Kind.UNKNOWN, "unknown-global"),
-        (".", "", Kind.UNKNOWN, "unknown-global"),
+        ("lib.inner", "good", Standing.VETTED, ""),
+        ("lib", "capped", Standing.VETTED, "enum-lookup"),
+        ("lib", "bad", Standing.DANGEROUS, "runs-code"),
+        ("lib.inner", "spared", Standing.KNOWN, "known-class"),
+        ("lib.inner", "other", Standing.DANGEROUS, "network"),
+        ("lib.inner.x.y", "good", Standing.DANGEROUS, "network"),
+        ("lib.inner.deep", "good", Standing.DANGEROUS, "writes-files"),
+        ("lib.inner.deep.er", "good", Standing.DANGEROUS, "writes-files"),
+        ("lib.innermost", "good", Standing.KNOWN, "known-class"),
+        ("lib", "os", Standing.DANGEROUS, "module-attribute"),
+        ("lib.inner", "os", Standing.DANGEROUS, "module-attribute"),
+        ("elsewhere", "os", Standing.DANGEROUS, "module-attribute"),
+        ("lib", "anything", Standing.KNOWN, "known-class"),
+        ("lib.sub.x", "anything", Standing.KNOWN, "known-class"),
+        ("library", "anything", Standing.UNKNOWN, "unknown-global"),
+        ("Lib", "bad", Standing.UNKNOWN, "unknown-global"),
+        ("lib ", "bad", Standing.UNKNOWN, "unknown-global"),
+        ("lib.", "bad", Standing.KNOWN, "known-class"),
+        ("lib", "bad.x", Standing.KNOWN, "known-class"),
+        ("", "", Standing.UNKNOWN, "unknown-global"),
+        (".", "", Standing.UNKNOWN, "unknown-global"),
     ],
 )
-def test_the_more_exact_entry_wins(policy: Policy, module: str, name: str, kind: Kind, rule: str) -> None:
+def test_the_more_exact_entry_wins(policy: Policy, module: str, name: str, kind: Standing, rule: str) -> None:
     decision = policy.decide(module, name)
     assert (decision.kind, decision.rule) == (kind, rule)
 
 
 def test_a_vetted_decision(policy: Policy) -> None:
     assert policy.decide("lib.inner", "also") == Decision(
-        Kind.VETTED,
+        Standing.VETTED,
         "",
         Severity.INFO,
         Verdict.CLEAN,
@@ -144,7 +144,7 @@ def test_a_vetted_decision(policy: Policy) -> None:
 
 def test_a_capped_decision_says_what_the_name_is_otherwise(policy: Policy) -> None:
     otherwise = Decision(
-        Kind.DANGEROUS,
+        Standing.DANGEROUS,
         "reaches-attributes",
         Severity.CRITICAL,
         Verdict.DANGEROUS,
@@ -153,7 +153,7 @@ def test_a_capped_decision_says_what_the_name_is_otherwise(policy: Policy) -> No
         denotes="lib.capped",
     )
     assert policy.decide("lib", "capped") == Decision(
-        Kind.VETTED,
+        Standing.VETTED,
         "enum-lookup",
         Severity.LOW,
         Verdict.UNVETTED,
@@ -211,10 +211,10 @@ def known(module: str, name: str) -> str:
 def test_a_pack_makes_names_dangerous(policy: Policy) -> None:
     stricter = tightened(policy, dangerous("lib.inner", "good") + dangerous("ours", "*") + dangerous("lib", "thing"))
     assert stricter.decide("lib.inner", "good").rule == "mine"
-    assert stricter.decide("lib.inner", "also").kind is Kind.VETTED
+    assert stricter.decide("lib.inner", "also").kind is Standing.VETTED
     assert stricter.decide("ours.deep", "x").rule == "mine"
     assert stricter.decide("lib", "thing").verdict is Verdict.DANGEROUS
-    assert policy.decide("lib.inner", "good").kind is Kind.VETTED
+    assert policy.decide("lib.inner", "good").kind is Standing.VETTED
     assert stricter.digest != policy.digest
 
 
@@ -235,7 +235,9 @@ def test_a_pack_narrows(policy: Policy) -> None:
     one = tightened(policy, '[[narrow]]\nmodule = "lib.inner"\nname = "good"\n')
     assert (one.decide("lib.inner", "good").rule, one.decide("lib.inner", "also").rule) == ("network", "")
     every = tightened(policy, '[[narrow]]\nmodule = "lib"\nname = "*"\n')
-    assert [d.kind for d in (every.decide("lib.inner", "also"), every.decide("lib", "capped"))] == [Kind.DANGEROUS] * 2
+    assert [d.kind for d in (every.decide("lib.inner", "also"), every.decide("lib", "capped"))] == [
+        Standing.DANGEROUS
+    ] * 2
 
 
 @pytest.mark.parametrize(
@@ -288,7 +290,7 @@ class TestFromFile:
         assert policy.decide("collections", "OrderedDict").rule == "mine"
         assert policy.decide("ours.config", "Config").library == "mine"
         assert policy.decide("os", "system").rule == "runs-programs"
-        assert Policy.default().decide("collections", "OrderedDict").kind is Kind.VETTED
+        assert Policy.default().decide("collections", "OrderedDict").kind is Standing.VETTED
 
     def test_errors_name_the_file(self, tmp_path: Path) -> None:
         path = tmp_path / "pack.toml"
@@ -336,7 +338,7 @@ class TestFromFile:
 def test_a_module_in_more_packages_than_any_rule_names_is_looked_up_by_those_on_top() -> None:
     # Each of them would cost a look at the whole text: half a million of them took minutes.
     deep = ".".join(["a"] * 500_000)
-    assert Policy.default().decide(deep, "x").kind is Kind.UNKNOWN
+    assert Policy.default().decide(deep, "x").kind is Standing.UNKNOWN
     top = Policy.default().decide("ctypes", "anything")
-    assert top.kind is Kind.DANGEROUS
+    assert top.kind is Standing.DANGEROUS
     assert Policy.default().decide(f"ctypes.{deep}", "anything").rule == top.rule

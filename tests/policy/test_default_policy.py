@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from safeload.findings import Verdict
-from safeload.policy import Kind, Policy
+from safeload.policy import Policy, Standing
 
 DANGEROUS = {
     "runs-code": (
@@ -88,15 +88,15 @@ VETTED = (
 UNKNOWN = "nobody.knows.this builtins.nosuchbuiltin xml.dom.minidom.Document test.Net code.models.Net"
 
 CASES = [
-    *((name, Kind.DANGEROUS, family) for family, names in DANGEROUS.items() for name in names.split()),
-    *((name, Kind.KNOWN, "known-class") for name in KNOWN.split()),
-    *((name, Kind.VETTED, None) for name in VETTED.split()),
-    *((name, Kind.UNKNOWN, "unknown-global") for name in UNKNOWN.split()),
+    *((name, Standing.DANGEROUS, family) for family, names in DANGEROUS.items() for name in names.split()),
+    *((name, Standing.KNOWN, "known-class") for name in KNOWN.split()),
+    *((name, Standing.VETTED, None) for name in VETTED.split()),
+    *((name, Standing.UNKNOWN, "unknown-global") for name in UNKNOWN.split()),
 ]
 
 
 @pytest.mark.parametrize(("dotted", "kind", "rule"), CASES, ids=[case[0] for case in CASES])
-def test_names(dotted: str, kind: Kind, rule: str | None) -> None:
+def test_names(dotted: str, kind: Standing, rule: str | None) -> None:
     module, _, name = dotted.rpartition(".")
     decision = Policy.default().decide(module, name)
     assert decision.kind is kind
@@ -106,7 +106,7 @@ def test_names(dotted: str, kind: Kind, rule: str | None) -> None:
 
 def test_getattr_is_an_enum_lookup_or_dangerous() -> None:
     decision = Policy.default().decide("builtins", "getattr")
-    assert (decision.kind, decision.shape, decision.verdict) == (Kind.VETTED, "enum-lookup", Verdict.UNVETTED)
+    assert (decision.kind, decision.shape, decision.verdict) == (Standing.VETTED, "enum-lookup", Verdict.UNVETTED)
     assert decision.otherwise is not None
     assert (decision.otherwise.rule, decision.otherwise.verdict) == ("reaches-attributes", Verdict.DANGEROUS)
 
@@ -116,8 +116,8 @@ def test_verdicts_follow_the_kind() -> None:
     for dotted, kind, _ in CASES:
         module, _, name = dotted.rpartition(".")
         verdict = policy.decide(module, name).verdict
-        assert (verdict is Verdict.DANGEROUS) == (kind is Kind.DANGEROUS)
-        assert (verdict is Verdict.CLEAN) <= (kind is Kind.VETTED)
+        assert (verdict is Verdict.DANGEROUS) == (kind is Standing.DANGEROUS)
+        assert (verdict is Verdict.CLEAN) <= (kind is Standing.VETTED)
 
 
 def test_the_default_is_made_once() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from safeload.containers import recognise
-from safeload.containers.zip.traces import leads_to_a_member
+from safeload.containers.zip.end import leads_to_a_member
 from safeload.inputs import FileSource, MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy

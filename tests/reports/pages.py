@@ -9,7 +9,7 @@ from safeload.findings import Finding, Severity, Verdict
 from safeload.report import Report
 from safeload.reports import Outcome, Style
 from safeload.reports.details import Detail, OpcodeLine, Part
-from safeload.reports.html import Html
+from safeload.reports.html.report import Html
 from tests.reports.outcomes import DIGEST, GOLDEN, HOSTILE, ODD, PLAIN, RULES, SHA, outcome
 
 SETS_A_MARKER = "window.pwned=1;document.title='pwned';alert(1)"

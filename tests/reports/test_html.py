@@ -12,10 +12,10 @@ from html.parser import HTMLParser
 import pytest
 
 from safeload.reports import FORMATS, Outcome, Style
-from safeload.reports import html as html_report
-from safeload.reports.html_markup import Markup, join, path, sized, tag, text
-from safeload.reports.html_script import SCRIPT
-from safeload.reports.html_style import STYLE
+from safeload.reports.html.markup import Markup, join, path, sized, tag, text
+from safeload.reports.html import report as html_report
+from safeload.reports.html.script import SCRIPT
+from safeload.reports.html.style import STYLE
 from tests.reports.outcomes import DIGEST, HOSTILE, PLAIN, WICKED, outcome
 from tests.reports.pages import BREAKOUTS, GOLDEN, PAGES, attack, many, page, plain
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from safeload.reports import html as html_report
-from safeload.reports import html_markup
+from safeload.reports.html import markup as html_markup
+from safeload.reports.html import report as html_report
 from tests.reports.chromium import Site, browser, needed
 from tests.reports.pages import BREAKOUTS, attack, many, page, plain
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from safeload.reports.details import Part
-from safeload.reports.html_picture import HEIGHT, ROWS, WIDTH, Box, bytes_of, picture, table, treemap
+from safeload.reports.html.picture import HEIGHT, ROWS, WIDTH, Box, bytes_of, picture, table, treemap
 from tests.reports.pages import BYTES
 
 

@@ -98,6 +98,7 @@ def test_rows() -> None:
     assert len(cells(MARKDOWN.render(outcome(*MANY), VERBOSE))) == 21
 
 
+@pytest.mark.slow
 def test_a_page_has_an_end() -> None:
     text = MARKDOWN.render(outcome(*[PLAIN[1]] * (ROWS + 5)), Style())
     assert len(cells(text)) == ROWS

@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 
+from tests.containers.whole.made import chunk
 from tests.silence import kinds
 from tests.silence.payloads import NOTHING, OPEN, PLAIN, PROTO_2, Pair
 from tests.silence.plan import Plan, built, single
@@ -107,10 +108,6 @@ def first_block(head: bytes) -> bytes:
     block = head + block[len(head) :]
     block = block[:148] + b" " * 8 + block[156:]
     return block[:148] + f"{sum(block):06o}\0 ".encode() + block[156:]
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import safeload
-from safeload.document import Document, StorageSpec, TensorSpec
+from safeload.document.document import Document, StorageSpec, TensorSpec
 from safeload.document.elements import elements
 from safeload.document.record import Record
 from safeload.inputs import MemorySource

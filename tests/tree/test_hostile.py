@@ -321,6 +321,7 @@ def attempt(text: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_fuzz_nothing_but_our_errors() -> None:
     assert attempt(WHOLE)
     rng = random.Random(1)
@@ -342,6 +343,7 @@ def test_fuzz_nothing_but_our_errors() -> None:
         attempt("".join(rng.choice(PIECES) for _ in range(rng.randint(1, 30))))
 
 
+@pytest.mark.slow
 def test_fuzz_the_values_of_a_tree() -> None:
     rng = random.Random(2)
     kinds = [

@@ -74,6 +74,7 @@ def test_every_place_has_a_name_of_its_own() -> None:
     assert names(root) == {"a.b": one, "a.b~2": two, "a.b~2~2": three, "0": four, "0~2": one}
 
 
+@pytest.mark.slow
 def test_many_collisions_take_no_quadratic_time() -> None:
     root = {cell(Symbol("same")): tensor(n) for n in range(50_000)}
     start = time.perf_counter()

@@ -233,6 +233,7 @@ RUN = (
 """Folders from which transformers runs configuration_x.py."""
 
 
+@pytest.mark.slow
 def test_transformers_runs_what_is_told(tmp_path: Path, judged: Judged) -> None:
     pytest.importorskip("transformers")
     markers = [tmp_path / f"MARKER{number}" for number in range(len(RUN))]

@@ -18,6 +18,7 @@ import uuid
 import pytest
 
 from safeload.document.document import resolve
+from tests.vetted.spelled import BY_VALUE
 from tests.vetted.vetted_driver import NAMES, Judged, clean, plain
 
 UTC = ("datetime.timezone", (("datetime.timedelta", (0, 0, 0), None, None),), None, None)
@@ -77,7 +78,8 @@ CASES = [
     (SUN, ("datetime.timezone", (("datetime.timedelta", (-1, 68400, 1), None, None), "sun"), None, None)),
     (uuid.UUID(int=5), ("uuid.UUID", (5, None), None, None)),
     (unsafe, ("uuid.UUID", (7, -1), None, None)),
-    (uuid.SafeUUID.safe, ("uuid.SafeUUID", (0,), None, None)),
+    # Python 3.11.0 to 3.11.3 pickled it by `getattr`, which is refused.
+    *([(uuid.SafeUUID.safe, ("uuid.SafeUUID", (0,), None, None))] if BY_VALUE else []),
     (decimal.Decimal("-1.50E+7"), ("decimal.Decimal", ("-1.50E+7",), None, None)),
     (decimal.Decimal("NaN"), ("decimal.Decimal", ("NaN",), None, None)),
     (decimal.Decimal("-Infinity"), ("decimal.Decimal", ("-Infinity",), None, None)),

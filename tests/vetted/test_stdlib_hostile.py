@@ -21,6 +21,7 @@ import pytest
 from safeload.findings import Verdict
 from safeload.limits import Limits
 from safeload.vetted.interface import Context
+from tests.vetted.spelled import judged, named
 from tests.vetted.vetted_driver import Judged, Made, clean, refusal
 
 DANGEROUS, UNJUDGED, UNVETTED = Verdict.DANGEROUS, Verdict.UNJUDGED, Verdict.UNVETTED
@@ -339,3 +340,11 @@ def test_elements_read_over_and_over():
     spend(ctx, 800, 100)
     with pytest.raises(ShapeError, match="over and over"):
         spend(ctx, 1, 100)
+
+
+@pytest.mark.parametrize(("module", "name"), [("uuid", "UUID"), ("collections", "ChainMap")])
+@pytest.mark.parametrize("form", [b")\x81", b"0ccopy_reg\n__newobj__\n(c%s\n%s\ntR"], ids=["newobj", "copyreg"])
+def test_an_object_without_its_state(module: str, name: str, form: bytes) -> None:
+    filled = form.replace(b"%s", module.encode(), 1).replace(b"%s", name.encode())
+    found = judged(b"\x80\x02" + named(module, name) + filled + b".")
+    assert (found[0], "is made without its" in found[1]) == (UNJUDGED, True)

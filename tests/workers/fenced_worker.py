@@ -6,6 +6,7 @@ and touches nothing but files below the folder of the file that it is given.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -14,7 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -68,6 +69,13 @@ def open_many() -> None:
     finally:
         for descriptor in held:
             os.close(descriptor)
+
+
+def opened() -> Iterator[str]:
+    """What each descriptor of this process is, but for the one that listed them."""
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            yield os.readlink(f"/proc/self/fd/{number}")
 
 
 def openat2(path: Path) -> None:
@@ -125,7 +133,7 @@ def judge(target: Target, settings: Settings) -> Report:
         lines = [line for task in tasks for line in (task / "status").read_text().split("\n")]
         said = json.dumps([line.split()[1] for line in lines if line.startswith(("Seccomp:", "NoNewPrivs:"))])
     elif act == "descriptors":
-        said = json.dumps(sorted(os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")[:-1]))
+        said = json.dumps(sorted(opened()))
     else:
         try:
             acts(Path(folder))[act]()

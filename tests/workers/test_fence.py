@@ -29,7 +29,7 @@ SETTINGS = Settings(Policy.default(), None, Limits())
 linux = pytest.mark.skipif(sys.platform != "linux", reason="what is tried are Linux's system calls")
 fenced = pytest.mark.skipif(
     sys.platform != "linux" or find_spec("pyseccomp") is None or find_library("seccomp") is None,
-    reason="needs Linux, safeload[sandbox] and libseccomp",
+    reason="needs Linux, the extra sandbox and libseccomp",
 )
 
 Try = Callable[..., dict[str, str]]
@@ -125,7 +125,7 @@ def test_processor_time_ends(root: Path) -> None:
         "import sys; sys.path.insert(0, sys.argv[1])\nfrom safeload.workers import fence\nfence.GRACE = 0\n"
         "fence.bound_file(1 << 33, 0.5, __file__ if '__file__' in globals() else sys.argv[1])\nwhile True: pass"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(root)], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, str(root)], check=False, timeout=300)
     assert done.returncode == -signal.SIGXCPU
 
 
@@ -138,13 +138,22 @@ def test_probing_tells_what_holds() -> None:
     assert found.calls is (find_spec("pyseccomp") is not None) or "libseccomp" in found.reason
 
 
+def test_the_library_is_found_before_processes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for it starts one, which the system refuses to all but the superuser once they are bounded."""
+    done = []
+    monkeypatch.setattr(fence, "_refuse_calls", lambda: done.append("calls") or "")
+    monkeypatch.setattr(fence, "_bound", lambda: done.append("bounds") or ())
+    assert fence.close() == fence.Fence((), True, "")
+    assert done == ["calls", "bounds"]
+
+
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
     monkeypatch.setattr(sys, "platform", "darwin")
     assert "64-bit Linux only" in fence._refuse_calls()
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setitem(sys.modules, "pyseccomp", None)
-    assert "pip install 'safeload[sandbox]'" in fence._refuse_calls()
+    assert "pip install '.[sandbox]'" in fence._refuse_calls()
 
     class Refusing:
         def __getattr__(self, name: str) -> object:

@@ -200,7 +200,7 @@ def _json(found: baselines.Applied) -> str:
     return json.dumps(document, ensure_ascii=True, indent=2) + "\n"
 
 
-def _fields(entry: baselines.Entry) -> dict[str, Any]:
+def _fields(entry: baselines.BaselineEntry) -> dict[str, Any]:
     """An entry as the baseline file spells it."""
     fields = {**entry._asdict(), "global": entry.name, "expires": entry.expires.isoformat()}
     del fields["name"]

@@ -10,8 +10,8 @@ import click
 
 from safeload.cli.configured import Configured
 from safeload.cli.exit_code import need, refuse, write_out
+from safeload.cli.progress import byte_progress
 from safeload.cli.text.convert_text import folder_text, listed, single_text
-from safeload.cli.transfer import transfer
 from safeload.errors import UnsafeCheckpoint, UsageError
 from safeload.findings import Verdict
 from safeload.limits import Limits
@@ -113,7 +113,7 @@ def convert(
         source = sys.stdin.buffer
     show = not quiet and bool(sys.stderr is not None and sys.stderr.isatty())
     try:
-        with transfer(show=show) as progress:
+        with byte_progress(show=show) as progress:
             done = converted(source, dst, recursive=recursive, jobs=jobs, progress=progress, **options)
     except UnsafeCheckpoint as error:
         refuse(with_report(error), refusal_code(error))

@@ -8,8 +8,8 @@ import click
 
 from safeload.cli.coloring import color_option, colored, is_terminal
 from safeload.cli.exit_code import UNFINISHED, write_out
+from safeload.cli.progress import byte_progress
 from safeload.cli.text.diff_text import difference_text
-from safeload.cli.transfer import transfer
 from safeload.inspecting.difference import diff as compared
 from safeload.limits import Limits
 
@@ -62,7 +62,7 @@ def diff(
 
     policy = Policy.default() if policy_file is None else Policy.from_file(policy_file)
     show = not quiet and is_terminal(sys.stderr)
-    with transfer(show=show) as progress:
+    with byte_progress(show=show) as progress:
         found = compared(a, b, keys_only=keys_only, policy=policy, limits=Limits.parse(limits), progress=progress)
     if not quiet:
         most = _SHOWN if is_terminal(sys.stdout) and not every else None

@@ -15,6 +15,7 @@ import click
 from safeload.cli.coloring import color_option, colored
 from safeload.cli.exit_code import write_out
 from safeload.cli.parts import Part, parts, version_tuple
+from safeload.install import install_line
 
 SCHEMA = "safeload.doctor/1"
 
@@ -74,7 +75,7 @@ def own() -> Iterator[Line]:
             "missing",
             "plain Python",
             "scans give the same answers, more slowly",
-            "a C compiler, then: pip install --force-reinstall --no-deps safeload",
+            f"a C compiler, then: {install_line(options='--force-reinstall --no-deps')}",
         )
     else:
         yield Line("machine", "ok", "compiled")
@@ -112,7 +113,7 @@ def fence() -> Line:
         return Line(name, "ok", f"system calls are filtered; {bounds}")
     if not sys.platform.startswith("linux"):
         return Line(name, "missing", f"{bounds}; {found.reason}", without)
-    library = "pip install 'safeload[sandbox]'"
+    library = install_line("sandbox")
     if "libseccomp" in found.reason:
         library = "apt-get install libseccomp2"
     return Line(name, "missing", f"{bounds}; {found.reason}", without, library)

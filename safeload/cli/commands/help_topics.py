@@ -1,6 +1,6 @@
 """`safeload help [TOPIC]`: short plain texts, shipped with the package, for a reader without the docs at hand.
 
-What can be computed (limits, report formats) is; the texts themselves are in `topics.py`. Judges nothing.
+What can be computed (limits, report formats) is; the texts themselves are in `text/help_text.py`. Judges nothing.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from safeload.cli.configured import Configured
 from safeload.cli.exit_code import UNFINISHED, write_out
 from safeload.cli.suggesting import Suggesting
 from safeload.errors import SafeloadError, UsageError
-from safeload.policy import Decision, Kind, Policy
+from safeload.policy import Decision, Policy, Standing
 from safeload.policy.explained import RULES
 from safeload.policy.rules import places
 from safeload.reports import escape
@@ -154,7 +154,7 @@ def _global(policy: Policy, module: str, name: str) -> dict[str, Any]:
 
 def _shape(decision: Decision) -> str:
     """The admitted form of a vetted name, in the words of the code that checks it."""
-    if decision.kind is not Kind.VETTED:
+    if decision.kind is not Standing.VETTED:
         return ""
     from safeload.vetted import CONSTRUCTORS
 

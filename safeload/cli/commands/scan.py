@@ -1,4 +1,4 @@
-"""`safeload scan`: what is named, walked, judged and reported. The exit code is the whole verdict's."""
+"""`safeload scan`: finds the files, has each judged and writes the reports. The worst verdict is the exit code."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import click
 
 from safeload.cli import accepted, outputs
-from safeload.cli.certifier import Certifier, certifying
 from safeload.cli.coloring import color_option, is_terminal
+from safeload.cli.commands.attest import Attesting, attesting
 from safeload.cli.configured import Scanning, current_folder
 from safeload.cli.hook.patterns import pattern_options
-from safeload.cli.progress import progress
+from safeload.cli.progress import file_progress
 from safeload.findings import Verdict
 from safeload.inputs.selecting import selection
 from safeload.inputs.walk import Target, select
@@ -24,9 +23,6 @@ from safeload.limits import Limits
 from safeload.report import Report
 from safeload.reports import FORMATS, Outcome, Style
 from safeload.workers import Settings, scan_here, units_of
-
-if TYPE_CHECKING:
-    from safeload.policy import Policy
 
 EXAMPLES = """\b
 Examples:
@@ -59,7 +55,7 @@ def positive_seconds(context: click.Context, option: click.Parameter, value: flo
 
 
 class Scan(outputs.InOrder, Scanning):
-    """The command: options of a project's configuration, and reports that go where the command line says."""
+    """The command. A project's configuration gives its defaults, and each report goes where the command line says."""
 
 
 @click.command(cls=Scan, epilog=EXAMPLES, no_args_is_help=False)
@@ -102,8 +98,7 @@ class Scan(outputs.InOrder, Scanning):
     "--timeout", type=float, callback=positive_seconds, metavar="S", help="Seconds for one file, then it is unjudged."
 )
 @click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE", help="Raise or lower a limit, as opcodes=500m.")
-@click.option("--attest", metavar="OUT", help="Write a certificate of a clean verdict to OUT; PATH is one file then.")
-@click.option("--full-hash", is_flag=True, help="With --attest: put the sha256 of the whole file into the certificate.")
+@click.option("--attest", metavar="OUT", help="Write a statement of a clean verdict to OUT; PATH is one file then.")
 @click.option("-q", "--quiet", is_flag=True, help="The summary alone, and nothing when all is clean.")
 @click.option("-v", "--verbose", is_flag=True, help="Clean and skipped files too, and every finding.")
 @color_option
@@ -123,7 +118,6 @@ def scan(
     timeout: float | None,
     limits: tuple[str, ...],
     attest: str | None,
-    full_hash: bool,
     quiet: bool,
     verbose: bool,
     color: str,
@@ -134,18 +128,20 @@ def scan(
     """
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose exclude each other", context)
+    from safeload.policy import Policy
+
     start = time.perf_counter()
     reporting = outputs.paired(context, forms, files)
-    settings = Settings(_policy(policy_file), policy_file, Limits.parse(limits))
+    settings = Settings(Policy.find(policy_file), policy_file, Limits.parse(limits))
     terms = accepted.terms(settings.policy, baseline, paths, fail_on)
     targets, excluded = select(paths, selection(exclude, include))
     written = outputs.check(reporting, tuple(target.path for target in targets))
-    certifier = None
-    if attest is not None or full_hash:
-        certifier = certifying(attest, targets, written, full_hash=full_hash, pooled=bool(jobs is not None or timeout))
-    with progress(len(targets), show=not quiet and is_terminal(sys.stderr)) as step:
+    statement = None
+    if attest is not None:
+        statement = attesting(attest, targets, written, in_workers=bool(jobs is not None or timeout))
+    with file_progress(len(targets), show=not quiet and is_terminal(sys.stderr)) as step:
         reports = []
-        for report in judged(targets, settings, jobs, timeout, certifier):
+        for report in judged(targets, settings, jobs, timeout, statement):
             reports.append(report)
             step()
     found = accepted.applied(reports, terms)
@@ -157,8 +153,8 @@ def scan(
     outputs.deliver(reporting, outcome, Style(verbose=verbose, quiet=quiet), color)
     accepted.explain(found, terms, quiet=quiet)
     code = exit_code(accepted.ending(found, terms, allow_empty=allow_empty), fail_on)
-    if certifier is not None:
-        code = certifier.settle(code)
+    if statement is not None:
+        code = statement.settle(code)
     context.exit(accepted.code_with(found, code))
 
 
@@ -169,22 +165,16 @@ def exit_code(verdict: Verdict, fail_on: str) -> int:
     return 1 if verdict in {Verdict.UNVETTED, Verdict.DANGEROUS} else 2
 
 
-def _policy(policy_file: str | None) -> Policy:
-    from safeload.policy import Policy
-
-    return Policy.find(policy_file)
-
-
 def judged(
     targets: tuple[Target, ...],
     settings: Settings,
     jobs: int | None,
     timeout: float | None,
-    certifier: Certifier | None = None,
+    statement: Attesting | None = None,
 ) -> Iterator[Report]:
-    """The reports, in the order of the targets; then those of the folders among them that a loader takes whole."""
-    if certifier is not None:
-        yield from scan_here(targets, settings, certifier.judge)
+    """The reports of the targets in their order, then those of the folders that a loader takes whole."""
+    if statement is not None:
+        yield from scan_here(targets, settings, statement.judge)
     elif jobs is None and timeout is None:
         yield from scan_here(targets, settings)
     else:

@@ -10,8 +10,8 @@ import click
 from safeload.cli.commands.convert import refusal_code, with_report
 from safeload.cli.configured import Configured
 from safeload.cli.exit_code import need, refuse, write_out
+from safeload.cli.progress import byte_progress
 from safeload.cli.text.convert_text import verified_text
-from safeload.cli.transfer import transfer
 from safeload.errors import NotEqual, UnsafeCheckpoint
 from safeload.limits import Limits
 from safeload.reports import escape
@@ -54,7 +54,7 @@ def verify(
         options["policy"] = Policy.find(policy_file)
     show = not quiet and bool(sys.stderr is not None and sys.stderr.isatty())
     try:
-        with transfer(show=show) as progress:
+        with byte_progress(show=show) as progress:
             found = compared(src, dst, progress=progress, **options)
     except UnsafeCheckpoint as error:
         refuse(with_report(error), refusal_code(error))

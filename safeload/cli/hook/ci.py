@@ -19,7 +19,7 @@ from safeload.cli.hook.patterns import pattern_options, top_folder
 from safeload.errors import UsageError
 from safeload.inputs.selecting import Selection, selection
 from safeload.inputs.walk import select
-from safeload.integrations.git.base_rules import BaseRules, Rules
+from safeload.integrations.git.base_rules import BaseRules, RulesInForce
 from safeload.integrations.git.files import GitFiles
 from safeload.integrations.git.repository import Repository
 from safeload.integrations.runner_files import fence, set_outputs, summary
@@ -149,12 +149,12 @@ def _files(written: tuple[str, ...]) -> tuple[outputs.Output, ...]:
     return tuple(found.values())
 
 
-def _limits(rules: Rules) -> Limits:
+def _limits(rules: RulesInForce) -> Limits:
     limits = _value(rules, "limit")
     return Limits.parse(limits if isinstance(limits, tuple) else ())
 
 
-def _patterns(rules: Rules, exclude: tuple[str, ...], include: tuple[str, ...]) -> Selection | None:
+def _patterns(rules: RulesInForce, exclude: tuple[str, ...], include: tuple[str, ...]) -> Selection | None:
     """What is left out: as the command line says, then the action, then as any other setting."""
     # SECURITY: never as the checkout sets it: a change would leave out what it brings along.
     found = []
@@ -165,13 +165,13 @@ def _patterns(rules: Rules, exclude: tuple[str, ...], include: tuple[str, ...]) 
     return selection(*found)
 
 
-def _value(rules: Rules, key: str) -> object:
+def _value(rules: RulesInForce, key: str) -> object:
     """What the environment sets, or the configuration of the base commit; None for neither."""
     setting = from_environment(os.environ).get(key) or rules.settings.get(key)
     return None if setting is None else setting.value
 
 
-def _empty(given: bool | None, rules: Rules) -> bool:
+def _empty(given: bool | None, rules: RulesInForce) -> bool:
     """Whether nothing to scan is fine."""
     if given is None:
         given = os.environ.get("SAFELOAD_ACTION_ALLOW_EMPTY", "") in {"true", "1"} or None

@@ -2,7 +2,7 @@
 
 scan        judges each file, and fails on any that is not clean
 no-pickle   refuses each file that holds a pickle, whatever its name
-ci          judges a checkout by the rules of its base commit (see `hook_ci.py`)
+ci          judges a checkout by the rules of its base commit (see `ci.py`)
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from safeload.install import install_line
 from safeload.limits import Limits
 
 VERDICTS = """
@@ -140,7 +141,7 @@ safeload.UnsafeCheckpoint, whose message says why and what the ways forward are.
 Tensors view the file until you copy them: do not write over a file that you hold
 tensors of, or load with mmap=False.
 
-This needs torch: pip install 'safeload[torch]'
+This needs torch: {install_torch}
 """
 
 CONVERTING = """
@@ -158,7 +159,7 @@ and the result is compared with the source, byte for byte, before it gets its
 name. What is no tensor stays as a tree in the metadata: safeload.load gives the
 same nested object back.
 
-This needs no torch: pip install 'safeload[convert]'
+This needs no torch: {install_convert}
 """
 
 ENVIRONMENT = """
@@ -287,7 +288,14 @@ def variables_text() -> str:
 def text_of(topic: str) -> str:
     """The text of one of TOPICS, with what is computed filled in."""
     text = TOPICS[topic][1]
-    for mark, made in (("{limits}", limits_text), ("{reports}", reports_text), ("{variables}", variables_text)):
+    computed = (
+        ("{limits}", limits_text),
+        ("{reports}", reports_text),
+        ("{variables}", variables_text),
+        ("{install_torch}", lambda: install_line("torch")),
+        ("{install_convert}", lambda: install_line("convert")),
+    )
+    for mark, made in computed:
         if mark in text:
             text = text.replace(mark, made())
     return text.strip() + "\n"

@@ -1,1 +1,1 @@
-"""Descriptions that a program format carries (Keras config, .pt2 program, skops schema): judged by closed tables."""
+"""Readers of the descriptions in program formats (Keras config, .pt2 program, skops schema), with closed tables."""

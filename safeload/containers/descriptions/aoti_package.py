@@ -1,12 +1,12 @@
 """The members of an AOTInductor package that are no weights: flags, metadata, sources and native code.
 
-`torch._inductor.aoti_load_package` (and `torch.export.load`, which loads a package that lies in the archive before it
-looks at anything else) extracts `data/aotinductor/<model>` and `data/constants`. A `.wrapper.so` is loaded into the
-process; without one it builds `<compiler> <sources> -D <definitions> -<cflags> -I<include_dirs> ...` from
-`*_compile_flags.json` and `*_linker_flags.json` and gives both lines to `system()`: a shell. So torch runs what the
-package holds whenever it is loaded, and every package is named; nothing here makes one clean.
+`torch._inductor.aoti_load_package` extracts `data/aotinductor/<model>` and `data/constants`. So does
+`torch.export.load`: it loads a package in the archive before anything else. torch loads a `.wrapper.so` into the
+process. Without one it builds `<compiler> <sources> -D <definitions> -<cflags> -I<include_dirs> ...` from
+`*_compile_flags.json` and `*_linker_flags.json`, and gives both lines to `system()`: a shell. So torch always runs what
+a package holds: every package has a finding, and nothing here makes one clean.
 
-Flags have a form of their own: known keys, values of harmless letters, and switches by table, since a compiler has
+Flags have a closed form: known keys, values of harmless letters, and the switches of a table, because a compiler has
 switches that run programs (`-wrapper`, `-fplugin=`, `-B`, `@file`). Anything else is dangerous.
 """
 
@@ -15,9 +15,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from safeload.containers.interface import Named
-from safeload.containers.text.json_paths import Leaf, leaves
-from safeload.containers.text.json_text import Kind
+from safeload.containers.interface import ImportedName
+from safeload.containers.text.json_paths import JsonLeaf, leaves
+from safeload.containers.text.json_text import EventKind
 from safeload.errors import Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits
@@ -54,8 +54,8 @@ _NATIVE = {
 }  # fmt: skip
 
 
-def aoti_flags(data: bytes, member: str, limits: Limits) -> Iterator[Finding | Named]:
-    """What `*_compile_flags.json` or `*_linker_flags.json` would make the shell run."""
+def aoti_flags(data: bytes, member: str, limits: Limits) -> Iterator[Finding | ImportedName]:
+    """Findings for flags in `*_compile_flags.json` or `*_linker_flags.json` that would make the shell run more."""
     words: list[str] = []
     for leaf in leaves(data, limits):
         why = _wrong(leaf)
@@ -67,7 +67,7 @@ def aoti_flags(data: bytes, member: str, limits: Limits) -> Iterator[Finding | N
                 "when the package is loaded",
                 _REFUSE, member=member, offset=leaf.event.offset, evidence=value[:200],
             )  # fmt: skip
-        elif leaf.event.kind is Kind.STRING:
+        elif leaf.event.kind is EventKind.STRING:
             words.append(value)
     line = " ".join(words)
     yield Finding(
@@ -78,34 +78,34 @@ def aoti_flags(data: bytes, member: str, limits: Limits) -> Iterator[Finding | N
     )  # fmt: skip
 
 
-def aoti_metadata(data: bytes, member: str, limits: Limits) -> Iterator[Finding | Named]:
-    """What `*_metadata.json` says of the device: texts that torch compares, none that it runs."""
+def aoti_metadata(data: bytes, member: str, limits: Limits) -> Iterator[Finding | ImportedName]:
+    """Check `*_metadata.json`, which describes the device: torch compares its texts, and runs none."""
     del member
     yield from ()
     for leaf in leaves(data, limits):
-        if leaf.event.kind is Kind.OBJECT_END and not leaf.path:
+        if leaf.event.kind is EventKind.OBJECT_END and not leaf.path:
             return
         text = str(leaf.event.value)
-        if len(leaf.path) != 1 or leaf.event.kind is not Kind.STRING or not _METADATA.fullmatch(text):
+        if len(leaf.path) != 1 or leaf.event.kind is not EventKind.STRING or not _METADATA.fullmatch(text):
             raise Malformed("the metadata of the package is no table of short texts", offset=leaf.event.offset)
 
 
-def aoti_constants(data: bytes, member: str, limits: Limits) -> Iterator[Finding | Named]:
-    """Which members hold custom objects (`custom_objs_config.json`) or weights (`weights_config.json`): names, no code.
+def aoti_constants(data: bytes, member: str, limits: Limits) -> Iterator[Finding | ImportedName]:
+    """Check the names of members with custom objects (`custom_objs_config.json`) or weights (`weights_config.json`).
 
-    A name is joined to a folder, so it has to be one name; the members themselves are judged as what they are.
+    torch joins a name to a folder, so it may hold no slash. The members themselves are judged by their content.
     """
     del member
     yield from ()
     for leaf in leaves(data, limits):
-        if leaf.event.kind is Kind.STRING and not _MEMBER.fullmatch(str(leaf.event.value)):
+        if leaf.event.kind is EventKind.STRING and not _MEMBER.fullmatch(str(leaf.event.value)):
             raise Malformed("a configuration of the package names no member beside it", offset=leaf.event.offset)
-        if not leaf.path and leaf.event.kind is not Kind.OBJECT_END:
+        if not leaf.path and leaf.event.kind is not EventKind.OBJECT_END:
             raise Malformed("a configuration of the package is no table", offset=leaf.event.offset)
 
 
-def aoti_source(data: bytes, member: str, limits: Limits) -> Iterator[Finding | Named]:
-    """A source (.cpp, .cu, .h, CMakeLists.txt, script.ld) is named: nobody here reads C++."""
+def aoti_source(data: bytes, member: str, limits: Limits) -> Iterator[Finding | ImportedName]:
+    """The finding for a source (.cpp, .cu, .h, CMakeLists.txt, script.ld): nothing here understands C++."""
     del limits
     yield Finding(
         "aoti-source", Verdict.UNVETTED, Severity.HIGH,
@@ -114,8 +114,8 @@ def aoti_source(data: bytes, member: str, limits: Limits) -> Iterator[Finding | 
     )  # fmt: skip
 
 
-def aoti_native(data: bytes, member: str, limits: Limits) -> Iterator[Finding | Named]:
-    """Native code (.so, .o, .cubin, ...) is named by its ending: it is loaded or linked as it is."""
+def aoti_native(data: bytes, member: str, limits: Limits) -> Iterator[Finding | ImportedName]:
+    """The finding for native code (.so, .o, .cubin, ...), which torch loads or links as it is."""
     del limits
     what = _NATIVE.get(member.rpartition(".")[2].lower() if "." in member else "", "native code")
     yield Finding(
@@ -125,18 +125,18 @@ def aoti_native(data: bytes, member: str, limits: Limits) -> Iterator[Finding | 
     )  # fmt: skip
 
 
-def _way(leaf: Leaf) -> str:
+def _way(leaf: JsonLeaf) -> str:
     return repr(str(leaf.path[0])[:60]) if leaf.path else "the whole"
 
 
-def _wrong(leaf: Leaf) -> str:
-    """Why this leaf is not what torch writes, "" when it is."""
+def _wrong(leaf: JsonLeaf) -> str:
+    """Why torch does not write this leaf; "" when it does."""
     match leaf.path:
         case ("compiler",):
             return _unless(leaf, _COMPILER, "is no compiler that torch writes")
         case (str(key),) if key in _FLAGS:
             return "" if isinstance(leaf.event.value, bool) else "is neither true nor false"
-        case (str(key),) if key in _LISTS and leaf.event.kind is Kind.ARRAY_END:
+        case (str(key),) if key in _LISTS and leaf.event.kind is EventKind.ARRAY_END:
             return ""
         case ("definitions", int()):
             return _unless(leaf, _MACRO, "is no plain macro")
@@ -152,22 +152,22 @@ def _wrong(leaf: Leaf) -> str:
             return "is a setting that torch does not write"
 
 
-def _unless(leaf: Leaf, form: re.Pattern[str], why: str) -> str:
+def _unless(leaf: JsonLeaf, form: re.Pattern[str], why: str) -> str:
     value = leaf.event.value
-    return "" if leaf.event.kind is Kind.STRING and isinstance(value, str) and form.fullmatch(value) else why
+    return "" if leaf.event.kind is EventKind.STRING and isinstance(value, str) and form.fullmatch(value) else why
 
 
-def _folder(leaf: Leaf) -> str:
+def _folder(leaf: JsonLeaf) -> str:
     value = leaf.event.value
     if isinstance(value, str) and ".." in value.replace("\\", "/").split("/"):
         return "leads out of its folder"
     return _unless(leaf, _FOLDER, "is no plain path")
 
 
-def _switches(leaf: Leaf, *, dashed: bool) -> str:
-    """One entry holds one switch, or several with blanks between; those of `passthrough_args` bring their dash."""
+def _switches(leaf: JsonLeaf, *, dashed: bool) -> str:
+    """Check an entry of one or several switches, with blanks between. Those of `passthrough_args` have their dash."""
     value = leaf.event.value
-    if not isinstance(value, str) or leaf.event.kind is not Kind.STRING:
+    if not isinstance(value, str) or leaf.event.kind is not EventKind.STRING:
         return "is no text"
     for number, word in enumerate(value.replace("undefined dynamic_lookup", "undefined").split(" ")):
         bare = word.removeprefix("-") if dashed or number else word

@@ -1,8 +1,9 @@
-"""What a Keras `config.json` names, at every depth, against the closed table in `keras_names.py`. Judges by it alone.
+"""Compares every name in a Keras `config.json`, at any depth, with the closed table in `keras_names.py`.
 
-Any object with a `class_name` is taken for one that Keras would build, wherever it stands and whichever Keras reads it:
-Keras 3.0 to 3.8 import the module that it names, later ones import modules of Keras only, Keras 2 looks names up. Keys
-may come in any order; of equal keys each value counts. Builds nothing and decodes no code.
+It takes any object with a `class_name` for one that Keras would build, wherever it stands, and in every Keras: Keras
+3.0 to 3.8 import the module that it names, later versions import modules of Keras only, Keras 2 looks names up. Keys
+may come in any order, and of equal keys each value counts. Builds nothing and decodes no code.
+
 
 Semantics: keras/src/saving/serialization_lib.py (`deserialize_keras_object`, `_retrieve_class_or_fn`),
 keras/src/utils/python_utils.py (`func_load`: marshal), keras/src/utils/torch_utils.py (`TorchModuleWrapper`).
@@ -27,14 +28,14 @@ from safeload.containers.descriptions.keras_names import (
     TENSORFLOW_MODULES,
     TYPE_SPECS,
 )
-from safeload.containers.interface import Named
-from safeload.containers.text.json_text import Event, Kind, events
+from safeload.containers.interface import ImportedName
+from safeload.containers.text.json_text import Event, EventKind, events
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits
 
 _MOST_READINGS = 64
-"""Combinations of equal keys in one object: a file that Keras writes has one."""
+"""Combinations of equal keys in one object; a file that Keras writes has one combination."""
 
 _KEYS = frozenset(
     ("class_name", "module", "registered_name", "spec_name", "config", "function", "symbol", "vocabulary")
@@ -50,14 +51,14 @@ _RUNS_CODE = {
     "TensorFlowOpLayer": "it runs any operation of TensorFlow that the file describes, those that write files too",
     "TorchModuleWrapper": "it hands bytes of the file to torch.load(weights_only=False), which unpickles them",
 }
-# Some left the standard library before this Python.
+# Modules that this Python no longer has, and older ones did.
 _FORMER = "asynchat asyncore binhex cgi cgitb crypt distutils imp lib2to3 nis parser pipes smtpd symbol telnetlib uu"
 _STANDARD = sys.stdlib_module_names.union(_FORMER.split())
 
 
 @dataclass(slots=True)
-class _Frame:
-    """One object or array that is open: the values of the keys that matter, and those of its `config` objects."""
+class _KerasObject:
+    """An object or array that is open: the values of the keys that matter, its own and those in its `config`."""
 
     offset: int
     key: str
@@ -68,20 +69,20 @@ class _Frame:
         return sorted(self.values.get(key, ()))
 
 
-def keras_config(data: bytes, member: str, limits: Limits) -> Iterator[Finding | Named]:
+def keras_config(data: bytes, member: str, limits: Limits) -> Iterator[Finding | ImportedName]:
     """What Keras would build or import from `data` that is not in the table, each once. See `ContentReader`."""
     seen: set[tuple[object, ...]] = set()
-    frames: list[_Frame] = []
+    frames: list[_KerasObject] = []
     key = ""
     for event in events(data, limits):
         match event.kind:
-            case Kind.KEY:
+            case EventKind.KEY:
                 key = str(event.value)
-            case Kind.OBJECT | Kind.ARRAY:
+            case EventKind.OBJECT | EventKind.ARRAY:
                 _note(frames, key, event)
-                frames.append(_Frame(event.offset, key if event.kind is Kind.OBJECT else ""))
+                frames.append(_KerasObject(event.offset, key if event.kind is EventKind.OBJECT else ""))
                 key = ""
-            case Kind.OBJECT_END | Kind.ARRAY_END:
+            case EventKind.OBJECT_END | EventKind.ARRAY_END:
                 frame = frames.pop()
                 for found in _object(frame, member):
                     mark = (type(found), found[0], found.name, found.message if isinstance(found, Finding) else "")
@@ -97,25 +98,25 @@ def keras_config(data: bytes, member: str, limits: Limits) -> Iterator[Finding |
                 _note(frames, key, event)
 
 
-def _note(frames: list[_Frame], key: str, event: Event) -> None:
+def _note(frames: list[_KerasObject], key: str, event: Event) -> None:
     """Keep the value of a key that matters, in the object that is open."""
     if not frames or key not in _KEYS:
         return
-    if event.kind is Kind.STRING:
+    if event.kind is EventKind.STRING:
         frames[-1].values.setdefault(key, set()).add(str(event.value))
-    elif key == "class_name" and not (event.kind is Kind.WORD and event.value is None):
+    elif key == "class_name" and not (event.kind is EventKind.WORD and event.value is None):
         raise Malformed("a class_name is no text", offset=event.offset)
 
 
-def _hand_up(frame: _Frame, frames: list[_Frame]) -> None:
-    """Let the object that is configured know what its `config` says of functions and files."""
+def _hand_up(frame: _KerasObject, frames: list[_KerasObject]) -> None:
+    """Give what a `config` says of functions and files to the object that it configures."""
     if frames and frame.key == "config":
         for key in ("function", "symbol", "vocabulary"):
             frames[-1].inner.setdefault(key, set()).update(frame.texts(key))
 
 
-def _object(frame: _Frame, member: str) -> Iterator[Finding | Named]:
-    """What one object names. Each combination of its equal keys is a reading of its own."""
+def _object(frame: _KerasObject, member: str) -> Iterator[Finding | ImportedName]:
+    """Judge the names of one object. Each combination of equal keys is one reading."""
     names = frame.texts("class_name")
     if not names:
         return
@@ -142,7 +143,7 @@ def _object(frame: _Frame, member: str) -> Iterator[Finding | Named]:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an object stands, and the findings about it."""
+    """Where an object stands; makes the findings about it."""
 
     member: str
     offset: int
@@ -183,9 +184,9 @@ class _Place:
 
 
 def _class(
-    place: _Place, frame: _Frame, name: str, module: str | None, registered: str | None
-) -> Iterator[Finding | Named]:
-    """What a class is that Keras would build."""
+    place: _Place, frame: _KerasObject, name: str, module: str | None, registered: str | None
+) -> Iterator[Finding | ImportedName]:
+    """Judge a class that Keras would build."""
     own = _own_module(module)
     full = f"{module}.{name}" if module else name
     if own is not None and name in _RUNS_CODE:
@@ -217,8 +218,10 @@ def _class(
 _CUSTOM = "it is none of Keras's classes in the table, and is built by whatever code the user has registered for it"
 
 
-def _function(place: _Place, module: str | None, name: str | None, registered: str | None) -> Iterator[Finding | Named]:
-    """What a function is that Keras would look up, or import."""
+def _function(
+    place: _Place, module: str | None, name: str | None, registered: str | None
+) -> Iterator[Finding | ImportedName]:
+    """Judge a function that Keras would look up or import."""
     own = _own_module(module)
     # Keras before 3.9 looks for `registered_name` in the module when it does not find the name.
     others = registered if registered != "function" else None
@@ -242,8 +245,8 @@ def _function(place: _Place, module: str | None, name: str | None, registered: s
             yield place.foreign(full, "it is no function of Keras that only computes")
 
 
-def _custom(place: _Place, module: str, name: str, registered: str | None) -> Iterator[Finding | Named]:
-    """A class or function of a module that is not Keras's."""
+def _custom(place: _Place, module: str, name: str, registered: str | None) -> Iterator[Finding | ImportedName]:
+    """Judge a class or function of a module outside Keras."""
     full = f"{module}.{name}"
     package = module.partition(".")[0]
     why = "Keras before 3.9 imports its module, which runs it, and hands the class values of the file"
@@ -253,7 +256,9 @@ def _custom(place: _Place, module: str, name: str, registered: str | None) -> It
         return
     yield place.custom(full, f"a class registered as {_shown(str(registered))!r} by code of the user's own; {why}")
     if len(full) <= 1000:
-        yield Named(module, name, "Keras before 3.9 imports it", place.member, place.offset, _shown(str(registered)))
+        yield ImportedName(
+            module, name, "Keras before 3.9 imports it", place.member, place.offset, _shown(str(registered))
+        )
 
 
 def _is_modelling(own: str) -> bool:
@@ -261,13 +266,13 @@ def _is_modelling(own: str) -> bool:
     return own in MODELLING or re.match(_OWN_FOLDERS, own) is not None
 
 
-def _type_spec(place: _Place, module: str, spec: str) -> Iterator[Finding | Named]:
+def _type_spec(place: _Place, module: str, spec: str) -> Iterator[Finding | ImportedName]:
     if not module.startswith("tensorflow.python.") or spec not in TYPE_SPECS:
         yield place.foreign(f"{module}.{spec}", "it is given as a type of tensors and is none of TensorFlow's own")
 
 
 def _own_module(module: str | None) -> str | None:
-    """A module of Keras by the name in the table, "" for no module, None for one that is not Keras's."""
+    """The name that the table has for a module of Keras; "" for no module, None for a module outside Keras."""
     if not module:
         return ""
     own = re.sub(r"^(tensorflow\.(python\.)?|tf_(?=keras))", "", module)
@@ -276,5 +281,5 @@ def _own_module(module: str | None) -> str | None:
 
 
 def _shown(text: str) -> str:
-    """Text of the file for a report: its beginning, without what no encoding holds."""
+    """The beginning of a text of the file, for a report, without halves of surrogate pairs."""
     return text[:200].encode("utf-8", "backslashreplace").decode()

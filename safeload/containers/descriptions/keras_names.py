@@ -1,8 +1,9 @@
 """The names of Keras that a configuration may hold: data to review, and nothing else.
 
-Each was looked at with one question: what is the worst that building it, from any configuration, could do? Compute,
-take memory, or refuse. What reads files, loads models, imports, fetches or builds code from data is not in here. From
-the exported names of Keras 3.15, its operations (which functional models hold as layers), and the names of Keras 2.
+Each name was reviewed with one question: what is the worst that building it, from any configuration, could do? The
+answer for all of them is: compute, take memory, or refuse. A name that reads files, loads models, imports, fetches, or
+builds code from data is not here. Taken from the exported names of Keras 3.15, from its operations (which functional
+models hold as layers), and from Keras 2.
 """
 
 from __future__ import annotations
@@ -304,10 +305,10 @@ ANY_CLASS = frozenset(_OLD.split()).union(*CLASSES.values())
 """Class names that stand without a module, as Keras 2 writes them."""
 
 BUILTIN = frozenset[str]().union(*(FUNCTIONS[f"keras.{part}"] for part in ("activations", "losses", "metrics")))
-"""Functions that are named by the module "builtins": Keras looks them up in its own modules first."""
+"""Functions that a configuration names with the module "builtins": Keras looks in its own modules first."""
 
 MODELLING = frozenset(module for module in CLASSES if module.count(".") == 1 and module != "keras.utils")
-"""Public modules in which a later Keras may have further classes that are no more than layers, losses and so on."""
+"""Public modules that hold only layers, losses and the like: also what a later Keras adds to them."""
 
 TENSORFLOW = frozenset(_TENSORFLOW.split())
 """Functions of TensorFlow that a TFOpLambda of Keras 2 may name, beside those of whole modules."""

@@ -1,8 +1,8 @@
-"""The configuration inside a NeMo checkpoint: a YAML that names the classes which a restore imports and builds.
+"""The configuration inside a NeMo checkpoint: a YAML that names the classes which NeMo imports and builds.
 
 Semantics: nemo/core/classes/common.py (`from_config_dict` imports `target`) and hydra's `instantiate` (`_target_`, at
-any depth), over omegaconf, which reads one UTF-8 text by PyYAML. Looks at the events of PyYAML's parser only: no node
-is composed, no tag is constructed, nothing is imported.
+any depth), over omegaconf, which reads one UTF-8 text with PyYAML. Uses only the events of PyYAML's parser: composes no
+node, constructs no tag, imports nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from safeload.containers.interface import Named
+from safeload.containers.interface import ImportedName
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits
@@ -19,7 +19,8 @@ from safeload.limits import Limits
 if TYPE_CHECKING:
     from yaml.events import Event
 
-# The largest public ones hold a vocabulary and have some 300 KB; PyYAML's parser takes seconds for a megabyte.
+# Bytes of a configuration. The largest public ones hold a vocabulary, and have some 300 KB; PyYAML's parser takes
+# seconds for a megabyte.
 LONGEST = 1 << 20
 _DEEPEST = 100
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
@@ -28,15 +29,15 @@ _ARTIFACT = "nemo:"
 _AGAIN = "look at the configuration, or take the weights alone: unpack the archive and judge model_weights.ckpt"
 
 
-class _Level(NamedTuple):
-    """An open mapping or list. `key` is the last key of a mapping when its value comes next."""
+class _YamlLevel(NamedTuple):
+    """An open mapping or list. `key` is the last key of a mapping, while its value is still to come."""
 
     mapping: bool
     key: str | None
 
 
-def nemo_config(content: bytes, member: str, limits: Limits) -> Iterator[Finding | Named]:
-    """What a restore would import for the configuration `content`. See `interface.ContentReader`."""
+def nemo_config(content: bytes, member: str, limits: Limits) -> Iterator[Finding | ImportedName]:
+    """The names that NeMo would import for the configuration `content`. See `interface.ContentReader`."""
     return _judge(_pairs(content, limits), member)
 
 
@@ -49,12 +50,14 @@ def artifacts(content: bytes, limits: Limits) -> frozenset[str]:
     )
 
 
-def _judge(pairs: Iterator[tuple[str | None, str | None, str | None, int]], member: str) -> Iterator[Finding | Named]:
+def _judge(
+    pairs: Iterator[tuple[str | None, str | None, str | None, int]], member: str
+) -> Iterator[Finding | ImportedName]:
     for key, value, tag, offset in pairs:
         if tag is not None and (found := _PYTHON_TAG.fullmatch(tag)):
             module, _, name = found[1].rpartition(".")
             why = "a tag of the YAML says so: a reader that takes such tags imports it"
-            yield Named(module or "builtins", name, why, member, offset, tag[:200])
+            yield ImportedName(module or "builtins", name, why, member, offset, tag[:200])
         elif tag is not None and not tag.startswith(("tag:yaml.org,2002:", "!")):
             yield _unclear(f"a value has the tag {tag[:60]!r}", member, offset, tag)
         elif tag is not None and tag.startswith("tag:yaml.org,2002:python/"):
@@ -63,7 +66,9 @@ def _judge(pairs: Iterator[tuple[str | None, str | None, str | None, int]], memb
             continue
         if value is not None and _DOTTED.fullmatch(value):
             module, _, name = value.rpartition(".")
-            yield Named(module, name, "restoring the model imports it and calls it", member, offset, f"{key}: {value}")
+            yield ImportedName(
+                module, name, "restoring the model imports it and calls it", member, offset, f"{key}: {value}"
+            )
         elif key == "_target_" or (value is not None and "${" in value):
             yield _unclear(f"{key!r} names no module and class", member, offset, value or "")
 
@@ -77,9 +82,9 @@ def _unclear(what: str, member: str, offset: int, evidence: str) -> Finding:
 
 
 def _pairs(content: bytes, limits: Limits) -> Iterator[tuple[str | None, str | None, str | None, int]]:
-    """(key, value, tag, offset) of everything in a YAML: the value is None for a mapping or a list.
+    """(key, value, tag, offset) of every node in a YAML. The value of a mapping or a list is None.
 
-    A key is given too, as a value without a key. Aliases are followed to the text of what they stand for.
+    A key is a node too: a value without a key. An alias has the text of the node that it stands for.
     """
     if len(content) > LONGEST:
         raise Malformed(f"a NeMo configuration of {len(content)} bytes, more than {LONGEST}", offset=0)
@@ -88,7 +93,7 @@ def _pairs(content: bytes, limits: Limits) -> Iterator[tuple[str | None, str | N
     except UnicodeDecodeError as error:
         raise Malformed("the NeMo configuration is no UTF-8", offset=error.start) from error
     anchors: dict[str, str | None] = {}
-    levels: list[_Level] = []
+    levels: list[_YamlLevel] = []
     deepest = min(_DEEPEST, limits.depth)
     for event in _events(text):
         name = type(event).__name__
@@ -102,18 +107,18 @@ def _pairs(content: bytes, limits: Limits) -> Iterator[tuple[str | None, str | N
             key = _placed(levels, value)
             yield key, value, tag, at if text.isascii() else len(text[:at].encode())
             if name in {"MappingStartEvent", "SequenceStartEvent"}:
-                levels.append(_Level(name == "MappingStartEvent", None))
+                levels.append(_YamlLevel(name == "MappingStartEvent", None))
                 if len(levels) > deepest:
                     raise LimitExceeded(f"the NeMo configuration nests deeper than {deepest}", limit="depth", offset=at)
 
 
-def _placed(levels: list[_Level], value: str | None) -> str | None:
-    """The key that `value` is the value of, None for a key, an item of a list and the whole; notes a key."""
+def _placed(levels: list[_YamlLevel], value: str | None) -> str | None:
+    """The key of `value`; None when it is itself a key, an item of a list, or the whole. Remembers a key."""
     if not levels or not levels[-1].mapping:
         return None
     key = levels[-1].key
     # A key that is a mapping or a list counts as an empty one.
-    levels[-1] = _Level(True, (value or "") if key is None else None)
+    levels[-1] = _YamlLevel(True, (value or "") if key is None else None)
     return key
 
 
@@ -145,7 +150,7 @@ def _events(text: str) -> Iterator[Event]:
             event = next(events)
         except StopIteration:
             return
-        # An escape like \UFFFFFFFF in a quoted text makes it raise ValueError or OverflowError.
+        # PyYAML raises ValueError or OverflowError for an escape like \UFFFFFFFF in a quoted text.
         except (YAMLError, ValueError, OverflowError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             raise Malformed("the NeMo configuration is no YAML", offset=None if mark is None else mark.index) from error

@@ -1,18 +1,19 @@
 """The little language that torch.export writes for sizes and guards, checked without evaluating anything.
 
-torch 2.13 gives every `expr_str` of a program to `sympy.sympify`, which evaluates Python, as soon as the file is
-loaded, and compiles every line of `guards_code` with `exec` when `ExportedProgram.module()` is called. Both are text of
-the file. What its serializer writes is much less than Python, and this grammar holds no more than that:
+Both are texts of the file, and torch 2.13 runs both: it gives every `expr_str` to `sympy.sympify`, which evaluates
+Python, as soon as the file is loaded; and it compiles every line of `guards_code` with `exec` when somebody calls
+`ExportedProgram.module()`. torch's serializer writes much less than Python, and this grammar takes no more than that:
 
 * expressions: what `sympy.srepr` prints of torch's own symbols and functions, `Add(Symbol('s0', integer=True),
   Integer(1))`, and what older releases wrote, `2*s0 + 1`. Strings stand in `Symbol` and `Float` only, whole, as one
   token; a name is a symbol of torch's own naming (`s0`, `u3`, `zuf0`), a constant or a function of the table below.
 * guards: comparisons over `L['x'][0].size()[1]`, Python's operators and the functions that torch's printer writes.
 
-SECURITY: sympy folds constants while it parses, so `9**9**9` is a program too: a magnitude is carried along and an
-exponent, a shift or a result beyond the bounds is refused. Time that sympy takes over many symbols is not bounded.
+SECURITY: sympy computes constants while it parses, so `9**9**9` would never end. The walk carries an upper bound of
+each value along, and refuses an exponent, a shift or a result beyond the limits. The time that sympy takes over many
+symbols is not bounded.
 
-The walk is one pass over tokens with a stack of its own. This file reads text, and imports and evaluates nothing.
+The walk is one pass over tokens with its own stack. This file reads text, and imports and evaluates nothing.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ _LENGTH = 1 << 18
 """Longest text: a sum of a thousand sizes has 50 KB."""
 
 _DEPTH = 200
-"""Open parentheses at once: real ones stay below 20, and Python's own parser, which torch feeds, takes no more."""
+"""Open parentheses at once: real texts have less than 20, and Python's parser, which gets the text, takes no more."""
 
 _EXPONENT_BITS = 12
 _RESULT_BITS = 1 << 17
-"""What may be computed while parsing: exponents up to 4095, results up to 40,000 digits. Sizes have 64 bits."""
+"""How much sympy may compute while it parses: results of up to 40,000 digits. Real sizes have 64 bits."""
 
 _OPAQUE = (
     "sqrt", "cos", "cosh", "sin", "sinh", "tan", "tanh", "asin", "acos", "atan", "exp", "log", "asinh", "log2",
@@ -62,8 +63,8 @@ _GUARD_FUNCTIONS = frozenset(
 _GUARD_CONSTANTS = frozenset({"True", "False", "math.inf", "math.nan", "math.pi", "math.e"})
 _GUARD_WORDS = frozenset({"and", "or", "if", "else"})
 
-# torch/utils/_sympy/symbol.py: a prefix for each kind and a number; no function or constant above has this form. torch
-# counts up to the number of each unbacked symbol (u, zuf) one by one, so it is bounded.
+# torch/utils/_sympy/symbol.py: a prefix for each kind, and a number. No function or constant above has this form. The
+# number is bounded because torch counts up to that of an unbacked symbol (u, zuf) one by one.
 _SYMBOL_NAME = r"(?:s|u|zf|zuf|tmp|ps|i|r0_|r1_|idx|x|y|z|indirect|view|h)[0-9]{1,7}"
 _SYMBOL = re.compile(_SYMBOL_NAME)
 _ASSUMPTIONS = (
@@ -99,7 +100,7 @@ _GUARD_TOKEN = re.compile(
 
 
 class _Language(NamedTuple):
-    """What differs between the two."""
+    """What expressions and guards have different."""
 
     token: re.Pattern[str]
     functions: frozenset[str]
@@ -122,8 +123,8 @@ def check_guard(text: str) -> None:
     _check(text, _GUARD)
 
 
-class _Frame:
-    """An open parenthesis: whose it is, and how large what stood in it may be (in bits, for each argument)."""
+class _Parenthesis:
+    """An open parenthesis: its function, and an upper bound of the bits of each argument so far."""
 
     __slots__ = ("arguments", "bits", "function", "last", "power", "raised")
 
@@ -132,11 +133,11 @@ class _Frame:
         self.arguments: list[int] = []
         self.bits = 0
         self.last = 0  # bits of the operand that just ended: the base of a `**` that may follow
-        self.power = False  # the operand to come is an exponent
-        self.raised = False  # the operand that just ended was one
+        self.power = False  # the next operand is an exponent
+        self.raised = False  # the operand that just ended was an exponent
 
     def operand(self, bits: int, at: int) -> None:
-        """An operand of so many bits ended."""
+        """Take an operand of at most `bits` bits, which has just ended."""
         self.raised = self.power
         if self.power:
             bits = _raised(self.last, bits, at)
@@ -146,7 +147,7 @@ class _Frame:
         _bounded(self.bits, at)
 
     def closed(self, at: int) -> int:
-        """The bits of the whole; the last argument ended."""
+        """An upper bound of the bits of the result, at the closing parenthesis."""
         self.arguments.append(self.bits)
         name, arguments = self.function, self.arguments
         if name in _POWERS and len(arguments) == 2:
@@ -173,7 +174,7 @@ def _bounded(bits: int, at: int) -> int:
 def _check(text: str, language: _Language) -> None:
     if len(text) > _LENGTH:
         raise Malformed(f"{len(text)} characters, more than any expression that torch writes", offset=0)
-    frames = [_Frame("")]
+    frames = [_Parenthesis("")]
     at = 0
     operand = True  # whether an operand has to follow
     while at < len(text):
@@ -210,19 +211,19 @@ def _check(text: str, language: _Language) -> None:
         raise Malformed("an expression that breaks off", offset=len(text))
 
 
-def _may_list(frames: list[_Frame]) -> bool:
-    """Arguments of a call, or the pairs that older releases wrote within Piecewise."""
+def _may_list(frames: list[_Parenthesis]) -> bool:
+    """Whether a comma may come: between arguments of a call, or in the pairs of Piecewise in older releases."""
     return bool(frames[-1].function) or (len(frames) > 1 and frames[-2].function == "Piecewise")
 
 
-def _push(frames: list[_Frame], function: str, at: int) -> None:
+def _push(frames: list[_Parenthesis], function: str, at: int) -> None:
     if len(frames) > _DEPTH:
         raise Malformed(f"more than {_DEPTH} nested parentheses, which no loader of it could parse", offset=at)
-    frames.append(_Frame(function))
+    frames.append(_Parenthesis(function))
 
 
-def _name(word: str, at: int, frame: _Frame, language: _Language, operand: bool) -> bool:
-    """Read a word that ends at `at` and calls nothing; whether an operand has to follow."""
+def _name(word: str, at: int, frame: _Parenthesis, language: _Language, operand: bool) -> bool:
+    """Read a word that ends at `at` and calls nothing. Returns whether an operand has to follow."""
     if not operand and word in language.words:
         return True
     if operand and word == "not" and language.words:
@@ -234,8 +235,8 @@ def _name(word: str, at: int, frame: _Frame, language: _Language, operand: bool)
     raise Malformed(f"the name {word!r}, which torch does not write here", offset=at)
 
 
-def _operator(word: str, frame: _Frame, operand: bool, at: int) -> bool:
-    """Read an operator; whether an operand has to follow (always). A sign may precede an operand."""
+def _operator(word: str, frame: _Parenthesis, operand: bool, at: int) -> bool:
+    """Read an operator; a sign may stand before an operand. Returns whether an operand has to follow: always."""
     if operand:
         if word not in {"-", "+", "~"}:
             raise Malformed(f"the operator {word!r} without a value before it", offset=at)
@@ -243,7 +244,7 @@ def _operator(word: str, frame: _Frame, operand: bool, at: int) -> bool:
     if word == "~":
         raise Malformed("the operator '~' between two values", offset=at)
     if word == "**":
-        # SECURITY: `9**9**9` groups to the right, so its size cannot be told from left to right; torch never writes it.
+        # SECURITY: `9**9**9` groups to the right: a walk from left to right cannot bound it. torch never writes it.
         if frame.raised:
             raise Malformed("a power of a power without parentheses", offset=at)
         frame.power = True

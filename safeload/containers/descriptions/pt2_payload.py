@@ -1,11 +1,11 @@
 """Where the tensors of a torch.export archive lie: its `*_weights_config.json` and `*_constants_config.json`, strictly.
 
-torch/export/pt2_archive/_package.py of torch 2.13, `_load_state_dict` and `_load_constants`: each entry names a member
-beside it. Without `use_pickle` the member is the raw storage and the entry tells its strides; with it the member is
-given to `torch.load(weights_only=False)`. Of constants `tensor_*` are such members, `custom_obj_*` go to
-`torch._C._pickle_load_obj` and `opaque_obj_*` to `pickle.loads`, whatever `use_pickle` says.
+Semantics: torch/export/pt2_archive/_package.py of torch 2.13, `_load_state_dict` and `_load_constants`. Each entry is
+for a member beside the configuration. Without `use_pickle` the member is the raw storage, and the entry has strides;
+with it torch gives the member to `torch.load(weights_only=False)`. For constants this holds of `tensor_*`; torch gives
+`custom_obj_*` to `torch._C._pickle_load_obj` and `opaque_obj_*` to `pickle.loads`, whatever `use_pickle` says.
 
-What is outside the form that torch writes is Malformed: nothing is guessed. Holds the entries, no tree.
+Anything outside the form that torch writes is Malformed: nothing is guessed. Keeps the entries, and builds no tree.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from safeload.containers.interface import Named
-from safeload.containers.text.json_paths import Leaf, leaves
-from safeload.containers.text.json_text import Kind
+from safeload.containers.interface import ImportedName
+from safeload.containers.text.json_paths import JsonLeaf, leaves
+from safeload.containers.text.json_text import EventKind
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding
 from safeload.limits import Limits
@@ -36,7 +36,7 @@ _STRIDED = 7
 _DIMENSIONS = 64
 
 
-class Reading(StrEnum):
+class HowLoaded(StrEnum):
     """What torch does with a member."""
 
     RAW = "raw"  # the bytes of a storage
@@ -46,16 +46,16 @@ class Reading(StrEnum):
 
 
 class WeightEntry(NamedTuple):
-    """One tensor or object. `sizes` and what follows stand for a tensor; they are empty for an object.
+    """One tensor or object. For an object, `sizes` and the fields behind it are empty.
 
-    path   name of the member in the folder of the configuration: one name, without a slash
+    path   name of the member, in the folder of the configuration and without a slash
     """
 
     name: str
     path: str
     is_param: bool
     use_pickle: bool
-    reading: Reading
+    reading: HowLoaded
     dtype: str = ""
     sizes: tuple[int, ...] = ()
     strides: tuple[int, ...] = ()
@@ -64,23 +64,23 @@ class WeightEntry(NamedTuple):
 
 
 def weights_config(data: bytes, member: str, limits: Limits) -> tuple[WeightEntry, ...]:
-    """The entries of a configuration in its order. Raises Malformed or LimitExceeded; offsets are those of `data`."""
+    """The entries of a configuration, in its order. Raises Malformed or LimitExceeded, with offsets in `data`."""
     return tuple(_entry(name, leaves_of) for name, leaves_of in _grouped(data, member, limits))
 
 
-def payload_config(data: bytes, member: str, limits: Limits) -> Iterator[Finding | Named]:
-    """Nothing to say: a configuration that `weights_config` takes names members beside it, and no code."""
+def payload_config(data: bytes, member: str, limits: Limits) -> Iterator[Finding | ImportedName]:
+    """Nothing, or what `weights_config` raises: a valid configuration names members beside it, and no code."""
     weights_config(data, member, limits)
     yield from ()
 
 
-def _grouped(data: bytes, member: str, limits: Limits) -> Iterator[tuple[str, dict[tuple[str | int, ...], Leaf]]]:
-    """For each entry the leaves below it, by the rest of their path."""
+def _grouped(data: bytes, member: str, limits: Limits) -> Iterator[tuple[str, dict[tuple[str | int, ...], JsonLeaf]]]:
+    """For each entry its name, and the leaves below it by the rest of their path."""
     name: str | None = None
-    below: dict[tuple[str | int, ...], Leaf] = {}
+    below: dict[tuple[str | int, ...], JsonLeaf] = {}
     count = 0
     for leaf in leaves(data, limits):
-        if leaf.path == ("config",) and leaf.event.kind is Kind.OBJECT_END:
+        if leaf.path == ("config",) and leaf.event.kind is EventKind.OBJECT_END:
             continue
         if len(leaf.path) < 3 or leaf.path[0] != "config":
             raise Malformed(
@@ -100,25 +100,25 @@ def _grouped(data: bytes, member: str, limits: Limits) -> Iterator[tuple[str, di
         yield name, below
 
 
-def _entry(name: str, below: dict[tuple[str | int, ...], Leaf]) -> WeightEntry:
+def _entry(name: str, below: dict[tuple[str | int, ...], JsonLeaf]) -> WeightEntry:
     path = _text(below.pop(("path_name",), None), name)
     is_param = _flag(below.pop(("is_param",), None), name)
     use_pickle = _flag(below.pop(("use_pickle",), None), name)
     match = _MEMBER.fullmatch(path)
     if match is None:
-        # SECURITY: the name is joined to the folder, so `../models/x` or `/x` would read another member.
+        # SECURITY: torch joins the name to the folder, so `../models/x` or `/x` would be another member.
         raise Malformed(f"the entry {name[:100]!r} names {path[:100]!r}, which is no member beside it")
     kind = match[1]
     if kind == "custom_obj":
-        reading = Reading.OBJECT
+        reading = HowLoaded.OBJECT
     elif kind == "opaque_obj":
-        reading = Reading.PICKLE
+        reading = HowLoaded.PICKLE
     else:
-        reading = Reading.TORCH if use_pickle else Reading.RAW
+        reading = HowLoaded.TORCH if use_pickle else HowLoaded.RAW
     entry = WeightEntry(name, path, is_param, use_pickle, reading)
     nothing = below.get(("tensor_meta",))
-    if nothing is not None and nothing.event.kind is Kind.WORD and nothing.event.value is None:
-        if reading is Reading.RAW or len(below) > 1:
+    if nothing is not None and nothing.event.kind is EventKind.WORD and nothing.event.value is None:
+        if reading is HowLoaded.RAW or len(below) > 1:
             raise Malformed(
                 f"the entry {name[:100]!r} does not tell the shape of its tensor", offset=nothing.event.offset
             )
@@ -126,8 +126,8 @@ def _entry(name: str, below: dict[tuple[str | int, ...], Leaf]) -> WeightEntry:
     return _shaped(entry, below)
 
 
-def _shaped(entry: WeightEntry, below: dict[tuple[str | int, ...], Leaf]) -> WeightEntry:
-    """`entry` with what its tensor_meta tells. Every leaf has to be one that torch writes."""
+def _shaped(entry: WeightEntry, below: dict[tuple[str | int, ...], JsonLeaf]) -> WeightEntry:
+    """`entry` with the shape and type in its tensor_meta. Raises Malformed for a leaf that torch does not write."""
     numbers: dict[str, int] = {}
     sized: dict[str, list[int]] = {"sizes": [], "strides": []}
     requires_grad = False
@@ -141,15 +141,15 @@ def _shaped(entry: WeightEntry, below: dict[tuple[str | int, ...], Leaf]) -> Wei
                 numbers["offset"] = _number(leaf)
             case ("tensor_meta", "sizes" | "strides" as key, int(place), "as_int") if place == len(sized[str(key)]):
                 sized[str(key)].append(_number(leaf))
-            case ("tensor_meta", "sizes" | "strides") if leaf.event.kind is Kind.ARRAY_END:
+            case ("tensor_meta", "sizes" | "strides") if leaf.event.kind is EventKind.ARRAY_END:
                 pass
             case ("tensor_meta", "device", "type" | "index"):
                 pass
             case _:
-                if entry.reading is Reading.RAW:
+                if entry.reading is HowLoaded.RAW:
                     raise Malformed(f"the entry {entry.name[:100]!r} holds an unknown field", offset=leaf.event.offset)
-    if entry.reading is not Reading.RAW:
-        return entry  # the pickle tells its own shape; what stands here is not read
+    if entry.reading is not HowLoaded.RAW:
+        return entry  # the pickle has its own shape, and torch ignores the one here
     if numbers.keys() != {"dtype", "layout", "offset"} or numbers["layout"] != _STRIDED:
         raise Malformed(f"the entry {entry.name[:100]!r} does not tell a strided tensor")
     dtype = DTYPES.get(numbers["dtype"])
@@ -161,20 +161,20 @@ def _shaped(entry: WeightEntry, below: dict[tuple[str | int, ...], Leaf]) -> Wei
     )  # fmt: skip
 
 
-def _text(leaf: Leaf | None, name: str) -> str:
-    if leaf is None or leaf.event.kind is not Kind.STRING:
+def _text(leaf: JsonLeaf | None, name: str) -> str:
+    if leaf is None or leaf.event.kind is not EventKind.STRING:
         raise Malformed(f"the entry {name[:100]!r} names no member", offset=leaf.event.offset if leaf else None)
     return str(leaf.event.value)
 
 
-def _flag(leaf: Leaf | None, name: str) -> bool:
+def _flag(leaf: JsonLeaf | None, name: str) -> bool:
     if leaf is None or not isinstance(leaf.event.value, bool):
         raise Malformed(f"a flag of the entry {name[:100]!r} is missing or neither true nor false")
     return leaf.event.value
 
 
-def _number(leaf: Leaf) -> int:
+def _number(leaf: JsonLeaf) -> int:
     text = str(leaf.event.value)
-    if leaf.event.kind is not Kind.NUMBER or not _INTEGER.fullmatch(text):
+    if leaf.event.kind is not EventKind.NUMBER or not _INTEGER.fullmatch(text):
         raise Malformed("a whole number is missing", offset=leaf.event.offset)
     return int(text)

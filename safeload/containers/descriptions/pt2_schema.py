@@ -1,8 +1,8 @@
-"""What torch 2.13 writes into a program's JSON and what it does with each text of it, as a table to review.
+"""The fields that torch 2.13 writes into a program's JSON, and what it does with the text of each: a table to review.
 
-Source: torch/_export/serde/schema.py (8.20) for the fields, serialize.py and the files named below for what becomes of
-them. A type is a letter-for-letter check of a text (see `pt2_program.py`) or another record; `[T]` is a list, `{T}` an
-object with free keys, `{name:T}` one whose keys are checked as names.
+Source: torch/_export/serde/schema.py (8.20) for the fields; serialize.py and the files named below for what torch does
+with them. The type of a field is a check of its text (see `pt2_program.py`) or another record. `[T]` is a list, `{T}`
+an object with free keys, `{name:T}` an object whose keys are checked as names.
 
     name      an identifier: it stands unquoted in Python source that torch/fx/graph.py builds and runs with exec
     path      dotted names of parameters and submodules: quoted into the same source by `_format_target`
@@ -15,7 +15,7 @@ object with free keys, `{name:T}` one whose keys are checked as names.
     free      never evaluated: printed with repr, compared, or looked up in a table of the process
     number    numbers, true, false, null, and the texts that torch writes for infinities
 
-`source_fn_stack` of a node's metadata is resolved with getattr and compared; nothing calls it, so it counts as free.
+torch resolves `source_fn_stack` of a node's metadata with getattr and compares it; it calls nothing, so it is free.
 Holds data only.
 """
 
@@ -108,7 +108,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "is_hop_single_tensor_return": "number", "name": "name",
     },
 }  # fmt: skip
-"""record -> field -> type. Unions are records whose one key is the kind of the value."""
+"""record -> field -> type. A union is a record with one key, which says the kind of the value."""
 
 OPERATORS = frozenset(
     f"_operator.{name}"
@@ -143,7 +143,7 @@ NAMESPACES = frozenset({
     "aten", "prim", "prims", "quantized", "_quantized", "quantized_decomposed", "quantization", "mkldnn", "onednn",
     "mkldnn_prepacked", "mkl", "sparse", "inductor", "inductor_prims", "rngprims",
 })  # fmt: skip
-"""Namespaces of torch's own operators on values; any other is somebody's extension."""
+"""Namespaces of torch's own operators, which only compute. Any other belongs to an extension."""
 
 FILE_OPERATORS = frozenset({"aten.save", "aten.from_file", "aten.load"})
 """Operators that read or write a file whose name is an argument."""
@@ -154,7 +154,7 @@ HIGHER_ORDER = frozenset({
     "auto_functionalized_v2", "with_effects", "strict_mode", "hints_wrapper", "out_dtype", "run_const_graph",
     "tag_activation_checkpoint",
 })  # fmt: skip
-"""Higher-order operators that run graphs of the same file; the others run something else."""
+"""Higher-order operators that run graphs of the same file. The others may run other code."""
 
 DUNDER_OPERATORS = frozenset(
     f"__{name}__"
@@ -163,4 +163,4 @@ DUNDER_OPERATORS = frozenset(
         "is", "isnot", "not",
     )
 )  # fmt: skip
-"""The names with two underscores on both sides that are operators; every other one is an attribute of Python's."""
+"""Names with two underscores on both sides that are operators. Any other such name is an attribute of Python's."""

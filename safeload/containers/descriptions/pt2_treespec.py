@@ -1,9 +1,9 @@
 """The shape of a program's arguments and results: a JSON within a text, from which torch imports what it names.
 
-torch/utils/_pytree.py of torch 2.13, `treespec_loads`, while the archive is loaded: the context of a
-`collections.defaultdict` names its factory as module and name, which are imported, and called later; an object with
-`__enum__` in the context of any other container names an enum in the same way. Types that are not registered in the
-process are refused, registered ones read their context themselves. Keys of the keyword arguments become parameter
+torch reads it while it loads the archive (torch/utils/_pytree.py of torch 2.13, `treespec_loads`). The context of a
+`collections.defaultdict` names a factory by module and name: torch imports it, and calls it later. An object with
+`__enum__` in the context of any other container names an enum in the same way. torch refuses types that are not
+registered in the process; a registered type reads its context itself. Keys of the keyword arguments become parameter
 names in Python source.
 
 Reads text; imports and evaluates nothing.
@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from safeload.containers.interface import Named
-from safeload.containers.text.json_paths import Leaf, leaves
-from safeload.containers.text.json_text import Kind
+from safeload.containers.interface import ImportedName
+from safeload.containers.text.json_paths import JsonLeaf, leaves
+from safeload.containers.text.json_text import EventKind
 from safeload.errors import Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits
@@ -33,10 +33,11 @@ _KEYWORDS = (1, "children_spec", 1, "context")
 _LOOK = "Load it only when you trust its author with your account; the weights alone can be taken without running it."
 
 
-def check_treespec(text: str, offset: int, limits: Limits, *, arguments: bool) -> Iterator[Finding | Named]:
-    """What `text`, a text that begins at `offset`, would import, and where it is no specification.
+def check_treespec(text: str, offset: int, limits: Limits, *, arguments: bool) -> Iterator[Finding | ImportedName]:
+    """What torch would import for `text`, which begins at `offset`, and findings where it is no specification.
 
-    With `arguments` its second child holds keyword arguments. Raises LimitExceeded; a text that is no JSON is told.
+    With `arguments`, the second child holds keyword arguments. A text that is no JSON is a finding. Raises
+    LimitExceeded.
     """
     try:
         yield from _specification(text, offset, limits, arguments)
@@ -44,11 +45,11 @@ def check_treespec(text: str, offset: int, limits: Limits, *, arguments: bool) -
         yield _unread(f"a specification of arguments cannot be read ({error.message})", offset)
 
 
-def _specification(text: str, offset: int, limits: Limits, arguments: bool) -> Iterator[Finding | Named]:
+def _specification(text: str, offset: int, limits: Limits, arguments: bool) -> Iterator[Finding | ImportedName]:
     factory: dict[tuple[str | int, ...], dict[str, str]] = {}
     for leaf in leaves(text.encode("utf-8", "surrogatepass"), limits):
         path, value = leaf.path, leaf.event.value
-        if not path or not isinstance(value, str) or leaf.event.kind is not Kind.STRING:
+        if not path or not isinstance(value, str) or leaf.event.kind is not EventKind.STRING:
             continue
         if path[-1] == "type":
             if value not in _TYPES:
@@ -62,16 +63,16 @@ def _specification(text: str, offset: int, limits: Limits, arguments: bool) -> I
             yield from _context(value, offset, limits, names=arguments and path == _KEYWORDS)
 
 
-def _factory(module: str, name: str, offset: int) -> Iterator[Named]:
+def _factory(module: str, name: str, offset: int) -> Iterator[ImportedName]:
     if (module, name) not in _FACTORIES:
-        yield Named(module, name, "torch.export imports it as the factory of a defaultdict", offset=offset)
+        yield ImportedName(module, name, "torch.export imports it as the factory of a defaultdict", offset=offset)
 
 
-def _context(text: str, offset: int, limits: Limits, *, names: bool) -> Iterator[Finding | Named]:
-    """The context of a container: JSON once more, in most cases. A namedtuple has its registered name there."""
+def _context(text: str, offset: int, limits: Limits, *, names: bool) -> Iterator[Finding | ImportedName]:
+    """Check the context of a container, which in most cases is JSON. That of a namedtuple is its registered name."""
     if text.lstrip(" \t\n\r")[:1] not in ("[", "{"):
         return
-    enums: dict[tuple[str | int, ...], dict[str, Leaf]] = {}
+    enums: dict[tuple[str | int, ...], dict[str, JsonLeaf]] = {}
     for leaf in leaves(text.encode("utf-8", "surrogatepass"), limits):
         path, value = leaf.path, leaf.event.value
         if names and isinstance(value, str) and not value.isidentifier():
@@ -87,7 +88,7 @@ def _context(text: str, offset: int, limits: Limits, *, names: bool) -> Iterator
             enum[str(path[-1])] = leaf
             if len(enum) == 2:
                 module, _, name = str(enum["fqn"].event.value).partition(":")
-                yield Named(module, name, "torch.export imports it as an enum", offset=offset)
+                yield ImportedName(module, name, "torch.export imports it as an enum", offset=offset)
 
 
 def _type(name: str, offset: int) -> Finding:

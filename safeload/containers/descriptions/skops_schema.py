@@ -1,7 +1,7 @@
-"""What a skops `schema.json` would import, at every depth: each name goes to the policy. Judges no name itself.
+"""Finds every name in a skops `schema.json` that skops would import, at any depth. The policy judges the names.
 
-Any object with a loader is taken for a node, wherever it stands; of equal keys each value counts. The few plain types
-in `_PLAIN` are named by every file and pass; a node that is none of the known kinds is not understood.
+It takes any object with a loader for a node, wherever it stands, and of equal keys each value counts. The few plain
+types in `_PLAIN`, which every file names, pass. A node of an unknown kind makes the file unjudged.
 
 Semantics: skops/io/_audit.py (`get_tree`), `_general.py`, `_numpy.py`, `_scipy.py`, `_sklearn.py`,
 `_quantile_forest.py` and `old/`, protocols 0 to 2.
@@ -14,17 +14,17 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from safeload.containers.interface import Named
-from safeload.containers.text.json_text import Event, Kind, events
+from safeload.containers.interface import ImportedName
+from safeload.containers.text.json_text import Event, EventKind, events
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits
 
 _PROTOCOLS = ("0", "1", "2")
-"""The protocols whose loader was read: another may mean other things by the same words."""
+"""The protocols whose loader was reviewed. In another protocol the same words may have another meaning."""
 
 _MOST_READINGS = 64
-"""Combinations of equal keys in one node: a file that skops writes has one."""
+"""Combinations of equal keys in one node; a file that skops writes has one combination."""
 
 _CALLED = "skops imports it and calls it with values of the file"
 _FETCHED = "skops imports it, and what holds it may call it"
@@ -89,14 +89,14 @@ _OWN_CLASSES = {
     "QuantileForestNode": ("quantile_forest._quantile_forest_fast", "QuantileForest"),
     "TreeNode": ("sklearn.tree._tree", "Tree"),
 }
-"""What a node calls whatever class it names."""
+"""Kind of node -> what skops calls for it, whatever class it names."""
 
 _KEYS = frozenset(("__class__", "__module__", "__loader__", "content", "module_path", "function", "func"))
 
 
 @dataclass(slots=True)
-class _Frame:
-    """One object or array that is open: the texts under keys that matter, and what its parts hand up."""
+class _SkopsObject:
+    """An object or array that is open: the texts under the keys that matter, and what its parts gave it."""
 
     offset: int
     key: str
@@ -108,11 +108,11 @@ class _Frame:
         return sorted(self.texts.get(key, ()))
 
 
-def skops_schema(data: bytes, member: str, limits: Limits) -> Iterator[Finding | Named]:
-    """What skops would import for `data`, each name once, and the nodes that it would not know. See `ContentReader`."""
+def skops_schema(data: bytes, member: str, limits: Limits) -> Iterator[Finding | ImportedName]:
+    """The names that skops would import for `data`, each once, and findings for unknown nodes. See `ContentReader`."""
     seen: set[tuple[str, ...]] = set()
     for found in _found(data, member, limits):
-        mark = ("", found.module, found.name) if isinstance(found, Named) else (found.rule, found.message)
+        mark = ("", found.module, found.name) if isinstance(found, ImportedName) else (found.rule, found.message)
         if mark in seen:
             continue
         if len(seen) >= limits.findings:
@@ -121,19 +121,19 @@ def skops_schema(data: bytes, member: str, limits: Limits) -> Iterator[Finding |
         yield found
 
 
-def _found(data: bytes, member: str, limits: Limits) -> Iterator[Finding | Named]:
-    frames: list[_Frame] = []
+def _found(data: bytes, member: str, limits: Limits) -> Iterator[Finding | ImportedName]:
+    frames: list[_SkopsObject] = []
     key, has_protocol = "", False
     for event in events(data, limits):
         match event.kind:
-            case Kind.KEY:
+            case EventKind.KEY:
                 key = str(event.value)
-            case Kind.OBJECT | Kind.ARRAY:
-                if not frames and event.kind is Kind.ARRAY:
+            case EventKind.OBJECT | EventKind.ARRAY:
+                if not frames and event.kind is EventKind.ARRAY:
                     break
-                frames.append(_Frame(event.offset, key if event.kind is Kind.OBJECT else ""))
+                frames.append(_SkopsObject(event.offset, key if event.kind is EventKind.OBJECT else ""))
                 key = ""
-            case Kind.OBJECT_END | Kind.ARRAY_END:
+            case EventKind.OBJECT_END | EventKind.ARRAY_END:
                 frame = frames.pop()
                 yield from _node(frame, member)
                 _hand_up(frame, frames, limits)
@@ -141,7 +141,7 @@ def _found(data: bytes, member: str, limits: Limits) -> Iterator[Finding | Named
             case _ if frames:
                 if key == "protocol" and len(frames) == 1:
                     has_protocol = True
-                    if event.kind is not Kind.NUMBER or event.value not in _PROTOCOLS:
+                    if event.kind is not EventKind.NUMBER or event.value not in _PROTOCOLS:
                         yield _unknown(
                             f"protocol {_shown(str(event.value))!r} is none of 0, 1 and 2", member, event.offset
                         )
@@ -150,16 +150,16 @@ def _found(data: bytes, member: str, limits: Limits) -> Iterator[Finding | Named
         yield _unknown("it is no object with a protocol", member, 0)
 
 
-def _note(frame: _Frame, key: str, event: Event) -> None:
+def _note(frame: _SkopsObject, key: str, event: Event) -> None:
     """Keep a text that matters, in the object that is open."""
-    if event.kind is Kind.STRING and key in _KEYS:
+    if event.kind is EventKind.STRING and key in _KEYS:
         frame.texts.setdefault(key, set()).add(str(event.value))
-    if event.kind is Kind.STRING and key == "bit_generator":
+    if event.kind is EventKind.STRING and key == "bit_generator":
         frame.generators.add(str(event.value))
 
 
-def _hand_up(frame: _Frame, frames: list[_Frame], limits: Limits) -> None:
-    """Let the node that holds this part know of the function, method and bit generator in it."""
+def _hand_up(frame: _SkopsObject, frames: list[_SkopsObject], limits: Limits) -> None:
+    """Give the function, method and bit generator in a part to the node that holds it."""
     if not frames:
         return
     if frame.key == "content":
@@ -174,7 +174,7 @@ def _hand_up(frame: _Frame, frames: list[_Frame], limits: Limits) -> None:
 
 
 def _json_text(content: str) -> str:
-    """The name that the content of a JsonNode stands for; "" when it is no text."""
+    """The text that the content of a JsonNode holds; "" when it holds no text."""
     try:
         value: object = json.loads(content) if content.startswith('"') else None
     except ValueError:
@@ -182,8 +182,8 @@ def _json_text(content: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _node(frame: _Frame, member: str) -> Iterator[Finding | Named]:
-    """What one object names, when it is a node."""
+def _node(frame: _SkopsObject, member: str) -> Iterator[Finding | ImportedName]:
+    """The names and findings of one object, if it is a node."""
     loaders, modules, names = frame.all("__loader__"), frame.all("__module__"), frame.all("__class__")
     if not loaders:
         if modules or names:
@@ -202,8 +202,10 @@ def _node(frame: _Frame, member: str) -> Iterator[Finding | Named]:
             yield from _particular(loader, module, name, frame, member)
 
 
-def _particular(loader: str, module: str, name: str, frame: _Frame, member: str) -> Iterator[Finding | Named]:
-    """What a node of this kind reaches beside the class that it names."""
+def _particular(
+    loader: str, module: str, name: str, frame: _SkopsObject, member: str
+) -> Iterator[Finding | ImportedName]:
+    """What skops reaches through a node of this kind, besides the class that it names."""
     if loader in _OWN_CLASSES:
         yield _named(*_OWN_CLASSES[loader], _CALLED, loader, frame, member)
     elif loader == "OperatorFuncNode":
@@ -232,9 +234,9 @@ def _particular(loader: str, module: str, name: str, frame: _Frame, member: str)
                 yield _named("numpy.random", generator, _CALLED, loader, frame, member)
 
 
-def _named(module: str, name: str, why: str, loader: str, frame: _Frame, member: str) -> Named:
-    """A name for the policy. What is too long to be one is shortened: it stays unknown."""
-    return Named(_shown(module), _shown(name), why, member, frame.offset, loader)
+def _named(module: str, name: str, why: str, loader: str, frame: _SkopsObject, member: str) -> ImportedName:
+    """A name for the policy. A text that is too long for a name is cut: the policy knows neither form."""
+    return ImportedName(_shown(module), _shown(name), why, member, frame.offset, loader)
 
 
 def _unknown(what: str, member: str, offset: int | None) -> Finding:
@@ -263,5 +265,5 @@ def _inside(name: str, member: str, offset: int) -> Finding:
 
 
 def _shown(text: str) -> str:
-    """Text of the file for a report: its beginning, without what no encoding holds."""
+    """The beginning of a text of the file, for a report, without halves of surrogate pairs."""
     return text[:500].encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""What a TorchServe archive's MANIFEST.json runs, and when. Names it; the files themselves are judged as members.
+"""Reports what TorchServe runs because of an archive's MANIFEST.json, and when. The files are judged as members.
 
 Semantics: ts/model_loader.py (`_load_handler_file`: the module before a colon, without .py and folders, is imported),
 ts/torch_handler/base_handler.py (`modelFile`, `serializedFile`), the frontend's Manifest and ModelManager
@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from safeload.containers.interface import Named
-from safeload.containers.text.json_text import Kind, events
+from safeload.containers.interface import ImportedName
+from safeload.containers.text.json_text import EventKind, events
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits
@@ -28,26 +28,26 @@ _RUNS = {
 _DEFAULT_HANDLERS = frozenset(("image_classifier", "image_segmenter", "object_detector", "text_classifier"))
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _MOST_VALUES = 64
-"""Values of one key, equal keys counted: an archiver writes one."""
+"""Values of one key, which may stand several times; an archiver writes one."""
 
 
-def torchserve_manifest(data: bytes, member: str, limits: Limits) -> Iterator[Finding | Named]:
-    """What the manifest makes TorchServe run. See `ContentReader`."""
+def torchserve_manifest(data: bytes, member: str, limits: Limits) -> Iterator[Finding | ImportedName]:
+    """The findings and imports of a manifest. See `ContentReader`."""
     named: dict[str, dict[str, int]] = {}
     depth, key = 0, ""
     for event in events(data, limits):
         match event.kind:
-            case Kind.OBJECT | Kind.ARRAY:
-                if depth == 0 and event.kind is Kind.ARRAY:
+            case EventKind.OBJECT | EventKind.ARRAY:
+                if depth == 0 and event.kind is EventKind.ARRAY:
                     raise Malformed("the manifest is no JSON object", offset=event.offset)
                 depth += 1
-            case Kind.OBJECT_END | Kind.ARRAY_END:
+            case EventKind.OBJECT_END | EventKind.ARRAY_END:
                 depth -= 1
-            case Kind.KEY:
+            case EventKind.KEY:
                 key = str(event.value)
             case _ if depth == 0:
                 raise Malformed("the manifest is no JSON object", offset=event.offset)
-            case Kind.STRING if key in _RUNS and event.value:
+            case EventKind.STRING if key in _RUNS and event.value:
                 values = named.setdefault(key, {})
                 values.setdefault(str(event.value), event.offset)
                 if len(values) > _MOST_VALUES:
@@ -77,18 +77,18 @@ def _summary(named: dict[str, dict[str, int]], member: str) -> Finding:
     )
 
 
-def _imported(value: str, member: str, offset: int) -> Iterator[Named]:
-    """A handler that is no file of the archive but a module that has to be there: the policy knows some."""
+def _imported(value: str, member: str, offset: int) -> Iterator[ImportedName]:
+    """A handler that is no file of the archive, but a module that TorchServe imports: the policy knows some."""
     module, _, function = value.partition(":")
     name = module.removesuffix(".py").split("/")[-1]
     if name in _DEFAULT_HANDLERS or len(value) > 1000 or not _DOTTED.fullmatch(name):
         return
     if function or not module.endswith(".py"):
-        yield Named(name, function or "handle", "TorchServe imports and calls it", member, offset, _shown(value))
+        yield ImportedName(name, function or "handle", "TorchServe imports and calls it", member, offset, _shown(value))
 
 
 def _leads_out(value: str) -> bool:
-    """Whether a path leaves the folder that the archive is unpacked to, on any system."""
+    """Whether a path leads out of the folder that the archive is unpacked to, on any system."""
     path = value.replace("\\", "/")
     return (
         path.startswith(("/", "~")) or re.match(r"[A-Za-z]:/", path) is not None or ".." in re.split(r"[/:,\s]", path)
@@ -110,5 +110,5 @@ def _outside(what: str, value: str, member: str, offset: int) -> Finding:
 
 
 def _shown(text: str) -> str:
-    """Text of the file for a report: its beginning, without what no encoding holds."""
+    """The beginning of a text of the file, for a report, without halves of surrogate pairs."""
     return text[:200].encode("utf-8", "backslashreplace").decode()

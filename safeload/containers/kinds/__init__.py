@@ -1,12 +1,12 @@
-"""The archive kinds that are tables: one file each, in the order in which loaders of torch come first."""
+"""The archive kinds that are described by a table, one file each. Kinds that torch loads come first."""
 
 from __future__ import annotations
 
 from safeload.containers.kinds import keras, mar, plain, pt2, skops, stable_baselines3, torch_package
 from safeload.containers.kinds.archive import KindArchive
-from safeload.containers.kinds.interface import Kind
+from safeload.containers.kinds.interface import ArchiveKind
 
-KINDS: tuple[Kind, ...] = (
+KINDS: tuple[ArchiveKind, ...] = (
     torch_package.KIND,
     pt2.KIND,
     pt2.OLD,

@@ -1,7 +1,7 @@
-"""The reader of every archive kind that is a table: sorts the members by its rows and reads each as its row says.
+"""The reader of all archive kinds that have a table: finds the row of each member, and reads it as the row says.
 
-Knows no kind. A member is passed over only where a row names it, or where it is a file that was proven, to its last
-byte, to be no model; then the scanner says so.
+Knows no kind by name. It passes over a member in two cases only: a row names it, or the scanner has proven, to the last
+byte, that the file is no model; the scanner then reports it as skipped.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import re
 from collections.abc import Generator
 from typing import NamedTuple, assert_never
 
-from safeload.containers.interface import Answer, Layout, Names, Part, Reading, Storages
+from safeload.containers.interface import Answer, ContainerLayout, MemberNames, Part, Reading, StorageExtents
 from safeload.containers.kinds.interface import (
+    ArchiveKind,
     AsCode,
     AsContent,
     AsFile,
@@ -20,33 +21,35 @@ from safeload.containers.kinds.interface import (
     AsRecord,
     AsStorage,
     How,
-    Kind,
 )
+from safeload.containers.kinds.readers import reader_of
 from safeload.containers.zip.directory import read_directory
-from safeload.containers.zip.entry import Entry
+from safeload.containers.zip.entry import ZipEntry
 from safeload.containers.zip.flavour import flavours
-from safeload.containers.zip.members import Members, files, findings_of
+from safeload.containers.zip.members import Members, files
 from safeload.document.document import Extent
 from safeload.limits import Limits
 from safeload.source import Source
 
 Judged = Generator[Part, Answer | None, int]
-"""Parts, and in the end how many members were judged: what was skipped does not count."""
+"""Yields parts, and returns how many members were judged; skipped ones do not count."""
 
 _RECORD = 1000
-"""Bytes of a record; the longest that a loader writes has 40."""
+"""Bytes that a record may have; the longest that a loader writes has 40."""
 
 
 class _Member(NamedTuple):
-    entry: Entry
+    """An entry, how its row says to read it (None without a row), and its key if it is a storage."""
+
+    entry: ZipEntry
     how: How | None
     key: str
 
 
 class KindArchive:
-    """See the module. One for each kind."""
+    """The reader of one kind: see the module."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: ArchiveKind) -> None:
         self.kind = kind
         self.name = kind.name
 
@@ -61,7 +64,7 @@ class KindArchive:
         members = Members(source, limits)
         by_name = {entry.name: entry for entry in directory.entries}
         unpacked = (lambda name: members.nested(by_name[name])) if self.kind.unpacked else None
-        yield Names([entry.name for entry in files(directory.entries)], unpacked)
+        yield MemberNames([entry.name for entry in files(directory.entries)], unpacked)
         if self.kind.floor is not None:
             members.notes.add(*self.kind.floor)
         found = [self._member(entry, directory.entries[0].name) for entry in files(directory.entries)]
@@ -71,15 +74,17 @@ class KindArchive:
                 with members.noting(member.entry):
                     storages.setdefault(member.key, members.storage(member.entry))
         if storages:
-            yield Storages(storages)
+            yield StorageExtents(storages)
         yield from members.notes.take()
         judged = len(storages)
         for member in found:
-            # What is encrypted or compressed otherwise has its finding from the directory.
+            # A member that is encrypted or compressed in another way has its finding from `read_directory`.
             if member.entry.readable:
                 with members.noting(member.entry):
                     judged += yield from self._read(members, member, limits)
                 yield from members.notes.take()
+        # SECURITY: a name like that of a storage makes no tensor data of a member: nobody reads it as numbers unless a
+        # pickle names it. A pickle that was not understood may have named it, and is reported instead.
         for member in found:
             if isinstance(member.how, AsStorage) and not members.broken and member.key not in members.named:
                 yield from members.unnamed(member.entry)
@@ -88,11 +93,11 @@ class KindArchive:
                 "zip-nothing-to-scan",
                 f"none of the {len(directory.entries)} members is a model, a pickle or an archive: nothing was judged",
             )
-        yield from findings_of(members.notes)
-        return Layout(storages, metadata={"archive": self.kind.name}, judged=judged)
+        yield from members.notes.rest()
+        return ContainerLayout(storages, metadata={"archive": self.kind.name}, judged=judged)
 
-    def _member(self, entry: Entry, first: str) -> _Member:
-        """The entry, with the row that its name has below the archive's folder."""
+    def _member(self, entry: ZipEntry, first: str) -> _Member:
+        """The entry, with the row that matches its name below the archive's folder."""
         name = entry.name
         if self.kind.folder:
             folder, slash, _ = first.partition("/")
@@ -127,7 +132,7 @@ class KindArchive:
                 members.tell_foreign(entry, self.name)
                 yield from members.judged(entry)
             case AsContent():
-                for part in how.reader(members.content(entry), entry.name, limits):
+                for part in reader_of(how.description)(members.content(entry), entry.name, limits):
                     yield part if part.member else part._replace(member=entry.name)
             case AsCode():
                 members.notes.add(how.rule, how.message, member=entry.name, offset=entry.data)
@@ -138,7 +143,7 @@ class KindArchive:
         return 1
 
 
-def _file(members: Members, entry: Entry) -> Judged:
-    """A member as a file met in a folder; 0 when it was proven to be no model."""
+def _file(members: Members, entry: ZipEntry) -> Judged:
+    """Yield a member as a file met in a folder; return 0 when it was proven to be no model, else 1."""
     answer = yield members.file(entry)
     return 0 if answer is not None and answer.skipped else 1

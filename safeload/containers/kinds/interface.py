@@ -1,8 +1,8 @@
-"""What the table of an archive kind is: which members its loader knows, and how each is read.
+"""What the table of an archive kind is: which members the loader of this kind knows, and how it reads each.
 
-One file for each kind lists its rows, as the vetted table lists callables. The first row whose pattern is the whole of
-a member's name decides. A member that no row names is judged as a file, and is a finding where the loader of the kind
-would never look at it. Data only: `archive.py` reads the members.
+Each kind has one file with its rows, as the vetted table has callables. The first row whose pattern matches the whole
+name of a member says how the member is read. A member that no row names is judged as a file; and if the loader of this
+kind would never look at it, it is also a finding. Holds data only: `archive.py` reads the members.
 """
 
 from __future__ import annotations
@@ -11,42 +11,43 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from safeload.containers.interface import ContentReader, Naming
+from safeload.containers.interface import Naming
+from safeload.containers.kinds.readers import Description
 
 
 class AsFile(NamedTuple):
-    """The loader unpacks the member: it is judged as a file met in a folder, and may be proven to be no model."""
+    """The loader reads or unpacks the member as a file. It is judged as one met in a folder, and may be skipped."""
 
 
 class AsPickle(NamedTuple):
-    """The loader unpickles it, whatever it starts with. `role` is for people."""
+    """The loader unpickles the member, whatever its first bytes are. `role` says for people what it is."""
 
     role: str
     naming: Naming = Naming.NOTHING
 
 
 class AsStorage(NamedTuple):
-    """Raw numbers that pickles name by the first group of the pattern."""
+    """Raw numbers. A pickle names them by a key, which is the first group of the pattern."""
 
 
 class AsRaw(NamedTuple):
-    """Raw numbers that another member describes; judged as a file where anything else could read it so."""
+    """Raw numbers that another member describes. Judged as a file if a program could read it as one."""
 
 
 class AsRecord(NamedTuple):
-    """A small text: all that may stand there, as a regular expression over bytes."""
+    """A small text. `text` is a regular expression over bytes; a member that it does not match is judged as a file."""
 
     text: bytes
 
 
 class AsContent(NamedTuple):
-    """Read whole, by a reader with a closed table of its own."""
+    """A description, such as a JSON. Its reader takes the whole content, and judges it by a closed table of its own."""
 
-    reader: ContentReader
+    description: Description
 
 
 class AsCode(NamedTuple):
-    """Code that the loader runs: a finding of `rule` that says so, and judged as a file besides."""
+    """Code that the loader runs. It gives a finding of `rule` that says so, and is judged as a file, too."""
 
     rule: str
     message: str
@@ -55,33 +56,35 @@ class AsCode(NamedTuple):
 How = AsFile | AsPickle | AsStorage | AsRaw | AsRecord | AsContent | AsCode
 
 
-class Row(NamedTuple):
-    """One kind of member: a regular expression for its whole name, and how it is read."""
+class MemberRow(NamedTuple):
+    """One row of the table: a regular expression for the whole name of a member, and how that member is read."""
 
     pattern: str
     how: How
 
 
-class Kind(NamedTuple):
-    """An archive kind: its rows and what holds for all of its archives.
+class ArchiveKind(NamedTuple):
+    """An archive kind: its rows, and what holds for every archive of this kind.
 
-    name     of the container, as `zip_flavour` and reports have it
-    folder   members lie below one folder, that of the first entry, and rows name them from there
-    caseless the loader finds names without regard to case; rows are in lower case then
-    rows     see `Row`
-    floor    (rule, message) of the finding that every archive of the kind has, None for one without a floor
-    unpacked the loader unpacks it like a folder: a member outside the rows is judged as a file, without a finding
+    name      of the container, in `zip/flavour.py` and in reports
+    rows      see `MemberRow`
+    folder    all members lie below one folder, that of the first entry; rows give names below it
+    caseless  the loader ignores the case of names; rows are then in lower case
+    floor     (rule, message) of a finding that every archive of this kind has: using one runs code. None for a kind
+              whose archives can be clean
+    unpacked  the loader unpacks the archive to a folder: a member outside the rows is judged as a file, and its being
+              outside is no finding
     """
 
     name: str
-    rows: Sequence[Row]
+    rows: Sequence[MemberRow]
     folder: bool = False
     caseless: bool = False
     floor: tuple[str, str] | None = None
     unpacked: bool = False
 
-    def row(self, name: str) -> tuple[Row, re.Match[str]] | None:
-        """The first row for a member of this name, which counts from the archive's folder, and its match."""
+    def row(self, name: str) -> tuple[MemberRow, re.Match[str]] | None:
+        """The first row that matches `name`, and the match; None for no row. `name` is below the archive's folder."""
         spelled = name.lower() if self.caseless else name
         for row in self.rows:
             found = re.fullmatch(row.pattern, spelled, re.DOTALL)

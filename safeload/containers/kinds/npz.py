@@ -1,14 +1,14 @@
-"""Numpy's .npz: a zip with one .npy for each array. Each is a file of its own and is judged by the .npy reader.
+"""Numpy's .npz: a zip with one .npy for each array. Each is a file of its own, which the .npy reader reads.
 
 numpy gives an array the name of its member without `.npy`. Semantics: numpy/lib/_npyio_impl.py (`NpzFile`).
 """
 
 from __future__ import annotations
 
-from safeload.containers.interface import Layout, Reading
+from safeload.containers.interface import ContainerLayout, Reading
 from safeload.containers.zip.directory import read_directory
 from safeload.containers.zip.flavour import NPZ, flavours
-from safeload.containers.zip.members import Members, files, findings_of
+from safeload.containers.zip.members import Members, files
 from safeload.limits import Limits
 from safeload.source import Source
 
@@ -32,5 +32,5 @@ class Npz:
                 with members.noting(entry):
                     yield members.nested(entry)
                 yield from members.notes.take()
-        yield from findings_of(members.notes)
-        return Layout(root="dict")
+        yield from members.notes.rest()
+        return ContainerLayout(root="dict")

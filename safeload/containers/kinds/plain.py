@@ -1,8 +1,8 @@
-"""A zip of no kind known here: a folder, packed. Each member is judged and told as a file in a folder would be."""
+"""A zip of no known kind is a packed folder: the scanner judges and reports each member like a file in a folder."""
 
 from __future__ import annotations
 
-from safeload.containers.kinds.interface import Kind
+from safeload.containers.kinds.interface import ArchiveKind
 from safeload.containers.zip.flavour import OTHER
 
-KIND = Kind(OTHER, rows=(), unpacked=True)
+KIND = ArchiveKind(OTHER, rows=(), unpacked=True)

@@ -1,91 +1,57 @@
-"""The readers of members that are no pickles, each imported when its first member is met.
+"""The readers of descriptions, such as the JSON of a program format. Each is imported when its first member is met.
 
 Most scans meet none of them, and their tables take longer to import than a small checkpoint takes to judge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from enum import Enum, auto
+from typing import assert_never
 
-from safeload.containers.interface import Named
-from safeload.findings import Finding
-from safeload.limits import Limits
-
-Told = Iterable[Finding | Named]
+from safeload.containers.interface import ContentReader
 
 
-def keras(data: bytes, member: str, limits: Limits) -> Told:
-    """See `keras_config`."""
-    from safeload.containers.descriptions.keras_config import keras_config
+class Description(Enum):
+    """A description that a row of an archive kind can name. Its reader is in `containers/descriptions/`."""
 
-    return keras_config(data, member, limits)
-
-
-def skops(data: bytes, member: str, limits: Limits) -> Told:
-    """See `skops_schema`."""
-    from safeload.containers.descriptions.skops_schema import skops_schema
-
-    return skops_schema(data, member, limits)
-
-
-def torchserve(data: bytes, member: str, limits: Limits) -> Told:
-    """See `torchserve_manifest`."""
-    from safeload.containers.descriptions.torchserve_manifest import torchserve_manifest
-
-    return torchserve_manifest(data, member, limits)
+    KERAS_CONFIG = auto()
+    SKOPS_SCHEMA = auto()
+    TORCHSERVE_MANIFEST = auto()
+    PT2_PROGRAM = auto()
+    PT2_PAYLOAD = auto()
+    AOTI_KERNELS = auto()
+    AOTI_FLAGS = auto()
+    AOTI_METADATA = auto()
+    AOTI_CONSTANTS = auto()
+    AOTI_SOURCE = auto()
+    AOTI_NATIVE = auto()
 
 
-def pt2_program(data: bytes, member: str, limits: Limits) -> Told:
-    """See `pt2_program`."""
-    from safeload.containers.descriptions.pt2_program import pt2_program
-
-    return pt2_program(data, member, limits)
-
-
-def pt2_payload(data: bytes, member: str, limits: Limits) -> Told:
-    """See `pt2_payload`."""
-    from safeload.containers.descriptions.pt2_payload import payload_config
-
-    return payload_config(data, member, limits)
-
-
-def aoti_kernels(data: bytes, member: str, limits: Limits) -> Told:
-    """See `pt2_program`."""
-    from safeload.containers.descriptions.pt2_program import extern_kernels
-
-    return extern_kernels(data, member, limits)
-
-
-def aoti_flags(data: bytes, member: str, limits: Limits) -> Told:
-    """See `aoti_package`."""
-    from safeload.containers.descriptions.aoti_package import aoti_flags
-
-    return aoti_flags(data, member, limits)
-
-
-def aoti_metadata(data: bytes, member: str, limits: Limits) -> Told:
-    """See `aoti_package`."""
-    from safeload.containers.descriptions.aoti_package import aoti_metadata
-
-    return aoti_metadata(data, member, limits)
-
-
-def aoti_constants(data: bytes, member: str, limits: Limits) -> Told:
-    """See `aoti_package`."""
-    from safeload.containers.descriptions.aoti_package import aoti_constants
-
-    return aoti_constants(data, member, limits)
-
-
-def aoti_source(data: bytes, member: str, limits: Limits) -> Told:
-    """See `aoti_package`."""
-    from safeload.containers.descriptions.aoti_package import aoti_source
-
-    return aoti_source(data, member, limits)
-
-
-def aoti_native(data: bytes, member: str, limits: Limits) -> Told:
-    """See `aoti_package`."""
-    from safeload.containers.descriptions.aoti_package import aoti_native
-
-    return aoti_native(data, member, limits)
+def reader_of(description: Description) -> ContentReader:
+    """The reader that judges this description."""
+    match description:
+        case Description.KERAS_CONFIG:
+            from safeload.containers.descriptions.keras_config import keras_config as reader
+        case Description.SKOPS_SCHEMA:
+            from safeload.containers.descriptions.skops_schema import skops_schema as reader
+        case Description.TORCHSERVE_MANIFEST:
+            from safeload.containers.descriptions.torchserve_manifest import torchserve_manifest as reader
+        case Description.PT2_PROGRAM:
+            from safeload.containers.descriptions.pt2_program import pt2_program as reader
+        case Description.PT2_PAYLOAD:
+            from safeload.containers.descriptions.pt2_payload import payload_config as reader
+        case Description.AOTI_KERNELS:
+            from safeload.containers.descriptions.pt2_program import extern_kernels as reader
+        case Description.AOTI_FLAGS:
+            from safeload.containers.descriptions.aoti_package import aoti_flags as reader
+        case Description.AOTI_METADATA:
+            from safeload.containers.descriptions.aoti_package import aoti_metadata as reader
+        case Description.AOTI_CONSTANTS:
+            from safeload.containers.descriptions.aoti_package import aoti_constants as reader
+        case Description.AOTI_SOURCE:
+            from safeload.containers.descriptions.aoti_package import aoti_source as reader
+        case Description.AOTI_NATIVE:
+            from safeload.containers.descriptions.aoti_package import aoti_native as reader
+        case _:
+            assert_never(description)
+    return reader

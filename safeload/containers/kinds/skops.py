@@ -5,11 +5,14 @@ Layout and semantics: skops/io/_persist.py and its nodes. `load` imports what th
 
 from __future__ import annotations
 
-from safeload.containers.kinds import readers
-from safeload.containers.kinds.interface import AsContent, AsFile, Kind, Row
+from safeload.containers.kinds.interface import ArchiveKind, AsContent, AsFile, MemberRow
+from safeload.containers.kinds.readers import Description
 from safeload.containers.zip.flavour import SKOPS
 
-KIND = Kind(
+KIND = ArchiveKind(
     SKOPS,
-    rows=(Row(r"schema\.json", AsContent(readers.skops)), Row(r"[^/]+\.(?:npy|npz|bin)|\d+", AsFile())),
+    rows=(
+        MemberRow(r"schema\.json", AsContent(Description.SKOPS_SCHEMA)),
+        MemberRow(r"[^/]+\.(?:npy|npz|bin)|\d+", AsFile()),
+    ),
 )

@@ -2,24 +2,24 @@
 
 Every pickle is judged, also `constants.pkl`, `attributes.pkl` and the `.debug_pkl` files that torch hides from its own
 listing. The code is not judged: TorchScript runs it when the archive is used, so an archive with code is never clean.
-Its tensors can be taken out without it.
+`convert` can take its tensors out without the code.
 
 Layout: torch/csrc/jit/serialization/{export,import}.cpp of torch 2.13. The storages that `x.pkl` names lie in `x/`.
 """
 
 from __future__ import annotations
 
-from safeload.containers.interface import Layout, Naming, Reading, Storages
+from safeload.containers.interface import ContainerLayout, Naming, Reading, StorageExtents
 from safeload.containers.kinds.torch_zip import sort_members
 from safeload.containers.zip.directory import read_directory
 from safeload.containers.zip.flavour import SCRIPT, flavours
-from safeload.containers.zip.members import Members, findings_of
+from safeload.containers.zip.members import Members
 from safeload.document.document import Extent
 from safeload.limits import Limits
 from safeload.source import Source
 
 _FOLDERS = frozenset({"data", "constants", "tensors", "traced_inputs", "bytecode"})
-# Code members named in the finding.
+# How many members with code the finding names.
 _LISTED = 5
 _MAIN = ("data.pkl", "model.json")
 
@@ -34,7 +34,7 @@ class TorchScript:
         return SCRIPT in flavours(source)
 
     def read(self, source: Source, limits: Limits) -> Reading:
-        """See `Container.read`. Yields `Storages` anew before a pickle that names those of another folder."""
+        """See `Container.read`. Yields `StorageExtents` again before a pickle whose storages lie in another folder."""
         directory = read_directory(source, limits)
         yield from directory.findings
         members = Members(source, limits)
@@ -58,24 +58,24 @@ class TorchScript:
             folder = relative.rpartition(".")[0].casefold()
             storages = archive.storages.get(folder, nothing)
             if storages is not last:
-                yield Storages(storages, archive.big_endian, placeholders=folder == "traced_inputs")
+                yield StorageExtents(storages, archive.big_endian, placeholders=folder == "traced_inputs")
                 last = storages
-            # A member named like a pickle is one to TorchScript, whatever it starts with.
+            # TorchScript unpickles a member with such a name, whatever its first bytes are.
             yield from members.pickle(
                 entry, "object" if is_main else entry.name[:200], main=is_main and not found, naming=Naming.STORAGES
             )
             found = found or is_main
         for relative, entry in archive.others:
-            # Code has its finding, and extra files and the old model.json are texts that torch hands out.
+            # Members with code have a finding already; torch reads extra files and the old model.json as texts.
             if not (_is_code(relative) or relative.lower().startswith("extra/") or relative.lower() == "model.json"):
                 members.tell_foreign(entry, self.name)
             yield from members.judged(entry)
-        for entry in archive.told:
+        for entry in archive.noted:
             yield from members.judged(entry)
-        yield from findings_of(members.notes)
-        return Layout(archive.storages.get("data", {}), archive.big_endian, archive.records)
+        yield from members.notes.rest()
+        return ContainerLayout(archive.storages.get("data", {}), archive.big_endian, archive.records)
 
 
 def _is_code(relative: str) -> bool:
-    """Whether TorchScript compiles a member of this name, which it finds without regard to case."""
+    """Whether TorchScript compiles a member of this name. It ignores case."""
     return relative.lower().startswith("code/")

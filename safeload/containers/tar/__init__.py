@@ -1,1 +1,1 @@
-"""The tar reader: members as `tarfile` resolves them, and the two kinds of checkpoint that are tars."""
+"""The tar reader: the members of a tar under the names that `tarfile` gives them, and two checkpoints that are tars."""

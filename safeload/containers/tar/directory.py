@@ -1,8 +1,11 @@
-"""The members of a tar, strictly: what `tarfile` would guess at or skip in silence is Malformed here.
+"""The members of a tar, read strictly: Malformed where `tarfile` would guess, or silently skip bytes.
 
-Mirrors CPython's Lib/tarfile.py (3.8 to 3.14) for ustar, pax and GNU headers: a member's name is the one that tarfile
-gives it. What another program would read differently is told with the member as a doubt, with the other names. Reads
-headers only and knows nothing of the members' contents.
+Mirrors CPython's Lib/tarfile.py (3.8 to 3.14) for ustar, pax and GNU headers: a member has the name that tarfile gives
+it. Where another program would read the member differently, the member carries the reason as a doubt, and the other
+names. Reads headers only, and knows nothing of the members' contents.
+
+A tar has no directory: each program walks from header to header. Two programs that differ about one field (a size, an
+end mark, a name in three places) see different members from there on.
 """
 
 from __future__ import annotations
@@ -19,27 +22,28 @@ BLOCK = 512
 _REGULAR = frozenset({b"0", b"\0", b"7"})
 _KINDS = {b"1": "hard link", b"2": "symbolic link", b"3": "device", b"4": "device", b"5": "directory", b"6": "pipe"}
 LINKS = frozenset({"hard link", "symbolic link"})
-# Extension headers describe the next member; none that is real comes near this length.
+# Bytes of an extension header, which describes the next member. Real ones have some hundred.
 _EXTENSION = 1 << 20
-# Zeros after the end are padding; archives are padded to some multiple of 512, mostly 10,240.
+# Zeros that may follow the end: writers pad to a multiple of 512, mostly 10,240.
 _PADDING = 1 << 20
-# Numbers besides the size: mode, owner, group, time, device.
+# Where the numbers besides the size stand: mode, owner, group, time, device.
 _NUMBERS = ((100, 108), (108, 116), (116, 124), (136, 148), (329, 337), (337, 345))
-# The largest size that a header's own field holds; larger ones stand in a pax header.
+# The largest size that fits into the field of a header. A larger one stands in a pax header.
 _LARGEST = 0o77777777777
-# star keeps times behind the first 131 bytes of a prefix, the last of them a NUL.
+# star keeps times in the prefix field, behind 130 bytes of prefix and a NUL.
 _STAR_PREFIX = 130
 
 
-class Entry(NamedTuple):
-    """One member.
+class TarEntry(NamedTuple):
+    """One member of a tar.
 
-    name     as tarfile gives it; bytes that are no UTF-8 as backslash escapes
-    kind     "file" or another word
-    offset   where its bytes lie, `size` of them; `header` is where its own header starts
-    target   of a link, where it leads
-    doubts   why another program may read another member here, as clauses
-    others   the names (or targets) that another program may give it
+    name          as tarfile gives it; bytes that are no UTF-8 as backslash escapes
+    kind          "file", "directory", "hard link", "symbolic link", "device" or "pipe"
+    offset, size  where its bytes lie, and how many
+    header        where its own header starts, behind the extension headers
+    target        where a link leads
+    doubts        why another program may read another member here, as clauses
+    others        the names (or targets) that another program may give it
     """
 
     name: str
@@ -52,10 +56,11 @@ class Entry(NamedTuple):
     others: tuple[str, ...] = ()
 
 
-def entries(read: Callable[[int, int], bytes], size: int, limit: int) -> Iterator[Entry]:
-    """The members of the tar of `size` bytes that `read(offset, length)` gives, at most `limit` of them.
+def entries(read: Callable[[int, int], bytes], size: int, limit: int) -> Iterator[TarEntry]:
+    """The members of a tar of `size` bytes, which `read(offset, length)` gives.
 
-    Raises Malformed, and LimitExceeded for more members. Every byte is a header, a member's, or zero.
+    Raises Malformed, and LimitExceeded for more than `limit` members. When it raises nothing, every byte of the tar
+    belongs to a header or a member, or is zero.
     """
     at = count = 0
     said = Extensions()
@@ -64,7 +69,7 @@ def entries(read: Callable[[int, int], bytes], size: int, limit: int) -> Iterato
             raise Malformed("truncated: the tar ends inside a header", offset=at)
         block = read(at, BLOCK)
         if not any(block):
-            break
+            break  # the end mark is two such blocks; tarfile stops at the first, and `_want_zeros` checks the rest
         _want_header(block, at)
         count += 1
         if count > limit:
@@ -81,7 +86,7 @@ def entries(read: Callable[[int, int], bytes], size: int, limit: int) -> Iterato
         else:
             entry = _entry(block, said, data, length)
             if entry.kind != "file" and length:
-                # tarfile takes such bytes for the next header, GNU tar skips them.
+                # SECURITY: tarfile reads such bytes as the next header, GNU tar skips them: two lists of members.
                 raise Malformed(f"a {entry.kind} in the tar has bytes of its own", offset=at)
             yield entry
             said = Extensions()
@@ -98,7 +103,7 @@ def _want_header(block: bytes, at: int) -> None:
     if not is_tar_header(block):
         raise Malformed("no tar header where one must be: its checksum is wrong", offset=at)
     for start, end in _NUMBERS:
-        # SECURITY: tarfile ends the archive here without a word, other programs go on and see more members.
+        # SECURITY: tarfile ends the archive here without an error. Other programs go on, and see more members.
         if not _is_number(block[start:end]):
             raise Malformed("a tar header holds a field that is no number", offset=at + start)
     if block[156:157] in {b"S", b"X"}:
@@ -111,23 +116,24 @@ def _extension(read: Callable[[int, int], bytes], data: int, length: int, size: 
         raise Malformed(f"a tar extension header of {length} bytes", offset=data - BLOCK)
     whole = min(-(-length // BLOCK) * BLOCK, size - data)
     text = read(data, whole) if whole else b""
-    # SECURITY: tarfile reads to the end of the block, past the length that the header states.
+    # SECURITY: tarfile parses the whole last block, also the bytes behind the length that the header states: a name
+    # could stand there that other programs do not see.
     if any(text[length:]):
         raise Malformed("bytes follow the text of a tar extension header", offset=data + length)
     return text[:length]
 
 
-def _entry(block: bytes, said: Extensions, data: int, length: int) -> Entry:
+def _entry(block: bytes, said: Extensions, data: int, length: int) -> TarEntry:
     kind, doubts = block[156:157], list(said.doubts)
     word = "file" if kind in _REGULAR else _KINDS.get(kind, "file")
     if word == "file" and kind not in _REGULAR:
         doubts.append(f"it is of the kind {kind!r}, a file to some programs and none to others")
     own = text_of(block[:100])
-    # Before ustar a folder was a file whose name ends with a slash.
+    # In the format before ustar, a folder is a file whose name ends with a slash.
     if kind == b"\0" and own.endswith("/"):
         word = "directory"
         if said.names or said.targets:
-            # Newer versions of tarfile say file.
+            # Newer versions of tarfile take it for a file.
             doubts.append("it is a folder by its own name, and has another name")
     given = _names(block, own.rstrip("/") if word == "directory" else own, said, doubts)
     if len(set(given)) > 1:
@@ -141,15 +147,15 @@ def _entry(block: bytes, said: Extensions, data: int, length: int) -> Entry:
         doubts.append("it leads to several places")
     name = given[0].rstrip("/") if word == "directory" else given[0]
     others = (*given[1:], *targets[1:])
-    return Entry(name, word, data, length, data - BLOCK, targets[0], tuple(doubts), others)
+    return TarEntry(name, word, data, length, data - BLOCK, targets[0], tuple(doubts), others)
 
 
 def _names(block: bytes, own: str, said: Extensions, doubts: list[str]) -> list[str]:
-    """What programs may call a member, tarfile's name first. `own` is the name in its header."""
+    """The names that programs may give a member, tarfile's first. `own` is the name in its header."""
     prefix = text_of(block[345:500])
     whole = f"{prefix}/{own}" if prefix else own
     if said.names:
-        # An empty name is taken by some and passed over by others.
+        # Some programs take an empty name, others go back to the one in the header.
         return [*said.names, whole] if "" in said.names else said.names
     if prefix and (block[257:263] != b"ustar\0" or (len(prefix) > _STAR_PREFIX and block[508:512] == b"tar\0")):
         doubts.append("its header is of a format in which no beginning of a name stands where one stands here")
@@ -158,26 +164,30 @@ def _names(block: bytes, own: str, said: Extensions, doubts: list[str]) -> list[
 
 
 def _resized(kind: bytes, own: int, size: int, at: int) -> int:
-    """The size of a member whose pax header states one: as programs write it when the header's field is too small."""
+    """The size of a member whose pax header states one.
+
+    Programs write it when the size does not fit into the header's own field. In any other case two readers could take
+    two sizes, and find the next header at two places: Malformed.
+    """
     if kind not in _REGULAR or not (own == size or (own in (0, _LARGEST) and size > _LARGEST)):
         raise Malformed("the tar has sparse or resized members, which are not read", offset=at)
     return size
 
 
 def _size(field: bytes, offset: int) -> int:
-    """A size: octal digits, or base 256 after 0x80. Signs, underscores and prefixes, which `int` takes, are refused."""
+    """A size: octal digits, or base 256 after 0x80. Refuses signs, underscores and prefixes, which `int` would take."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
     first, _, rest = field.partition(b"\0")
     digits = first.strip(b" ")
-    # GNU tar passes over one NUL at the beginning, where tarfile reads 0.
+    # tarfile reads 0 when the field begins with a NUL, GNU tar reads what follows it.
     if digits.strip(b"01234567") or (not digits and rest.strip(b" \0")):
         raise Malformed("a tar header holds a size that is no octal number", offset=offset)
     return int(digits or b"0", 8)
 
 
 def _is_number(field: bytes) -> bool:
-    """Whether `tarfile.nti` takes it, in whatever spelling."""
+    """Whether `tarfile.nti` takes the field for a number, in any spelling."""
     if field[0] in (0x80, 0xFF):
         return True
     try:
@@ -188,7 +198,7 @@ def _is_number(field: bytes) -> bool:
 
 
 def text_of(field: bytes) -> str:
-    """The text of a field of a header: up to the first NUL."""
+    """The text in a field of a header, up to the first NUL."""
     return field.split(b"\0")[0].decode("utf-8", "backslashreplace")
 
 

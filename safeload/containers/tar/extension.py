@@ -1,31 +1,34 @@
 """What the extension headers before one member of a tar say: pax records, and long names of GNU tar.
 
-Mirrors CPython's Lib/tarfile.py: of two headers that give a name the first wins, because each header patches what those
-behind it made. Programs disagree about two, so that is a doubt. Reads one header's text at a time, and no member.
+Mirrors CPython's Lib/tarfile.py. Of two headers that give a name the first wins there, because tarfile reads the
+following headers first and then applies this one to the result. Other programs let the last one win, so two names are
+a doubt. Reads the text of one header at a time, and no member.
 """
 
 from __future__ import annotations
 
 from safeload.errors import Malformed
 
-# What a pax header may say without changing where bytes lie.
+# Keywords of a pax header that do not change where bytes lie.
 _PAX_HARMLESS = frozenset(
     {"path", "linkpath", "mtime", "atime", "ctime", "uid", "gid", "uname", "gname", "comment", "charset", "hdrcharset"}
 )
 _SHARED_HARMLESS = _PAX_HARMLESS - {"path", "linkpath", "hdrcharset"}
 _RESIZING = ("GNU.", "SCHILY.realsize", "SUN.holesdata")
 _UTF8 = "ISO-IR 10646 2000 UTF-8"
-# No writer puts more than a global, a pax and two GNU headers before a member; tarfile calls itself for each.
+# A writer puts at most four before a member: a global, a pax and two GNU headers. tarfile recurses for each.
 _IN_A_ROW = 16
 _SIZE_DIGITS = 20
 
 
 class Extensions:
-    """What is said of the next member so far.
+    """What the headers so far say of the next member.
 
-    names, targets   in the order of the headers: the first is tarfile's
+    names, targets   in the order of the headers; tarfile takes the first
     size             of the member, when a pax record states it
-    slashed          a pax path ended with slashes, which tarfile takes off
+    slashed          a pax path ended with slashes, which tarfile removes
+    count, kinds     the headers so far
+    doubts           why another program may read another member
     """
 
     __slots__ = ("count", "doubts", "kinds", "names", "size", "slashed", "targets")
@@ -40,7 +43,7 @@ class Extensions:
         self.doubts: list[str] = []
 
     def add(self, kind: bytes, text: bytes, offset: int) -> None:
-        """Take the header of the type `kind` with the content `text`, which lies at `offset`. Raises Malformed."""
+        """Add a header of the type `kind` with the content `text`, which lies at `offset`. Raises Malformed."""
         self.count += 1
         if self.count > _IN_A_ROW:
             raise Malformed(f"more than {_IN_A_ROW} tar extension headers in a row", offset=offset)
@@ -54,7 +57,8 @@ class Extensions:
             (self.names if kind == b"L" else self.targets).append(name.decode("utf-8", "backslashreplace"))
             return
         records = _records(text, offset)
-        # SECURITY: these change names and places of every later member, and tar programs disagree about them.
+        # SECURITY: a global header could rename or resize every later member, and tar programs disagree about which it
+        # affects. So it may hold only keywords that change nothing of the kind.
         if kind == b"g":
             if not records.keys() <= _SHARED_HARMLESS:
                 raise Malformed("the tar's global header changes members", offset=offset)
@@ -62,7 +66,7 @@ class Extensions:
         self._take(records, offset)
 
     def _take(self, records: dict[str, str], offset: int) -> None:
-        # SECURITY: these move or resize the next member, and tar programs disagree about them.
+        # SECURITY: these keywords resize the next member (sparse files), and not every tar program knows them.
         if any(key.startswith(_RESIZING) for key in records):
             raise Malformed("the tar has sparse or resized members, which are not read", offset=offset)
         if (size := records.get("size")) is not None:
@@ -83,7 +87,7 @@ class Extensions:
 
 
 def _records(text: bytes, offset: int) -> dict[str, str]:
-    """Keyword -> value of a pax header: records of "length keyword=value newline"."""
+    """Keyword -> value of a pax header, which consists of records "length keyword=value newline"."""
     keywords: dict[str, str] = {}
     at = 0
     while at < len(text):
@@ -98,7 +102,8 @@ def _records(text: bytes, offset: int) -> dict[str, str]:
         word = key.decode("utf-8", "backslashreplace")
         if word in keywords:
             raise Malformed(f"the tar's pax header says {word[:60]!r} twice", offset=offset + at)
-        # SECURITY: older versions of tarfile look for this word anywhere in the header, also inside a value.
+        # SECURITY: older versions of tarfile search the whole header for this word, and find it inside a value too:
+        # they decode the names of this header in another encoding.
         if word != "hdrcharset" and b"hdrcharset=" in value:
             raise Malformed("a character set is named inside another record of a pax header", offset=offset + at)
         keywords[word] = value[:-1].decode("utf-8", "backslashreplace")

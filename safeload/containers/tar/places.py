@@ -1,6 +1,6 @@
-"""Where the members of a tar would lie once it is unpacked, and what is wrong with that.
+"""Where the members of a tar would lie once it is unpacked, and findings about places that are unsafe or unclear.
 
-By names alone: nothing is unpacked, and no file system is asked.
+Works with names alone: unpacks nothing, and asks no file system.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import posixpath
 import re
 from collections.abc import Collection, Iterator
 
-from safeload.containers.tar.directory import LINKS, Entry
+from safeload.containers.tar.directory import LINKS, TarEntry
 from safeload.findings import Finding, Severity, Verdict
 
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -17,12 +17,14 @@ _AGAIN = "make the archive again from plain files"
 
 
 def place_of(name: str) -> str:
-    """Where a member of this name lies in the folder that the archive is unpacked to; "." is the folder."""
+    """The place of a member of this name in the unpacked folder; "." is the folder itself."""
     return posixpath.normpath(name)
 
 
 def leaves(name: str) -> bool:
-    """Whether a member of this name is written outside the folder, on any system."""
+    """Whether unpacking a member of this name could write outside the folder, on any system."""
+    # On Windows "C:x" is absolute, and backslashes part folders; elsewhere both are plain letters of a name.
+    # SECURITY: a name that is unsafe on one system is unsafe.
     if _DRIVE.match(name):
         return True
     return any(_climbs(way) for way in (name, name.replace("\\", "/")))
@@ -32,10 +34,11 @@ def _climbs(way: str) -> bool:
     return way.startswith("/") or place_of(way).startswith("../") or place_of(way) == ".."
 
 
-def leads_to(entry: Entry) -> tuple[str, ...]:
-    """The places that a link leads over, the last of them its target; () where a system of its own decides.
+def leads_to(entry: TarEntry) -> tuple[str, ...]:
+    """The places on the way of a link, the last of them its target; () when systems differ about the target.
 
-    Each step counts: a folder on the way that is a link leads elsewhere on a disk than by its name.
+    Every step matters: a folder on the way may itself be a link, and then the way leads elsewhere on a disk than its
+    text says.
     """
     way = _way(entry, entry.target)
     if leaves(way) or _DRIVE.match(entry.target) or "\\" in way or not entry.target:
@@ -44,19 +47,21 @@ def leads_to(entry: Entry) -> tuple[str, ...]:
     return tuple(place_of("/".join(parts[: count + 1])) for count in range(len(parts)))
 
 
-def _way(entry: Entry, target: str) -> str:
-    """A hard link names a member from the top, a symbolic link a file from its own folder."""
+def _way(entry: TarEntry, target: str) -> str:
+    """The target, from the top of the archive. A symbolic link names it from its own folder, a hard link does not."""
     return target if entry.kind == "hard link" else posixpath.join(posixpath.dirname(entry.name), target)
 
 
-def doubts_of(entry: Entry, links: Collection[str]) -> Iterator[Finding]:
-    """What is wrong with the name of a member: it leads out of the folder, or programs differ about it."""
+def doubts_of(entry: TarEntry, links: Collection[str]) -> Iterator[Finding]:
+    """Findings about the name of a member: it leads out of the folder, or programs differ about it."""
     name = next((name for name in (entry.name, *entry.others) if leaves(name)), None)
     if name is not None:
         yield _finding(entry, f"unpacking this member would write outside the folder, to {name[:120]!r}")
     elif entry.kind in LINKS and (_DRIVE.match(entry.target) or leaves(_way(entry, entry.target))):
         yield _finding(entry, f"a {entry.kind} that leads outside the folder, to {entry.target[:120]!r}")
     doubts = list(entry.doubts)
+    # None of these is unsafe by itself. But the member lies at one place to `tarfile` and at another to a program that
+    # splits, resolves or follows links in another way: what is judged under a name may not be what is loaded by it.
     if "\\" in entry.name:
         doubts.append("it has a backslash in its name, which parts folders on Windows")
     if name is None and ".." in entry.name.split("/"):
@@ -74,14 +79,14 @@ def doubts_of(entry: Entry, links: Collection[str]) -> Iterator[Finding]:
 
 
 def folders_of(place: str) -> Iterator[str]:
-    """The folders above a place, the nearest first, without the top."""
+    """The folders above a place, the nearest first, without the top folder."""
     parts = place.split("/")
     for count in range(len(parts) - 1, 0, -1):
         if folder := "/".join(parts[:count]):
             yield folder
 
 
-def _finding(entry: Entry, message: str) -> Finding:
+def _finding(entry: TarEntry, message: str) -> Finding:
     return Finding(
         "unsafe-member-name", Verdict.DANGEROUS, Severity.HIGH, message,
         "do not unpack it; ask its author for an archive of plain files",

@@ -1,9 +1,10 @@
 """torch's file format up to 0.1.11: a tar of many pickles.
 
-`storages` holds a count, then for each a pickle of (key, location, type), its number of elements and its bytes, then a
-pickle of views; `tensors` a count, then for each a pickle of (key, storage key, type) and its geometry; `pickle` is the
-object, whose persistent ids are those keys. Mirrors torch/serialization.py `legacy_load`, which still runs every one of
-these pickles in torch 2.13. Reads counts and geometry, never the bytes of a storage.
+It has three members. `storages` holds a count; for each storage a pickle of (key, location, type), the number of
+elements and the bytes; then a pickle of views. `tensors` holds a count, and for each tensor a pickle of (key, storage
+key, type) and its geometry. `pickle` is the object; its persistent ids are those keys. Mirrors torch/serialization.py
+`legacy_load`, which in torch 2.13 still runs every one of these pickles. Reads counts and geometry, never the bytes of
+a storage.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 from safeload.containers.interface import (
     Answer,
-    Layout,
+    ContainerLayout,
     Naming,
     Nested,
     Part,
@@ -24,7 +25,7 @@ from safeload.containers.interface import (
 )
 from safeload.containers.remarks import trailing_bytes
 from safeload.containers.sniff import is_tar_header
-from safeload.containers.tar.directory import BLOCK, Entry, entries
+from safeload.containers.tar.directory import BLOCK, TarEntry, entries
 from safeload.containers.tar.places import doubts_of
 from safeload.document.document import Extent, StorageSpec
 from safeload.document.dtypes import itemsize
@@ -44,16 +45,20 @@ _TYPES = {
     }.items()
 }  # fmt: skip
 
-# Sizes and strides take 16 bytes a dimension; torch itself stops at 64.
+# Dimensions of a tensor; torch allows no more.
 _RANK = 64
 
 
 class _NotUnderstood(Exception):
-    """A stream was not understood; the scanner has said so, and what follows it cannot be found."""
+    """The scanner did not understand a stream, and has reported it. Nobody knows where the next part begins."""
 
 
 class _Storage(NamedTuple):
-    """A storage or a view of one: the key of the storage that holds the bytes, and the elements that it covers."""
+    """A storage, or a view of one.
+
+    root            key of the storage that holds the bytes
+    first, length   the elements of it that this one covers
+    """
 
     root: int
     dtype: str
@@ -62,7 +67,7 @@ class _Storage(NamedTuple):
 
 
 class _Contents:
-    """What the streams have declared so far, by the keys that later ones use."""
+    """What the streams have declared so far, by the keys that later streams use."""
 
     __slots__ = ("extents", "objects", "storages")
 
@@ -72,38 +77,33 @@ class _Contents:
         self.objects: dict[object, object] = {}
 
 
-def is_torch_tar(source: Source) -> bool:
-    """Whether a tar has the members of a checkpoint, under the names that tarfile gives them."""
-    if not is_tar_header(source.peek(0, BLOCK)):
-        return False
-    names: set[str] = set()
-    try:
-        for entry in entries(source.peek, source.size, Limits().members):
-            names.add(entry.name)
-            if names >= REQUIRED:
-                return True
-    except (Malformed, LimitExceeded):
-        return False
-    return False
-
-
 class TorchTar:
     """See the module."""
 
     name = "torch-tar"
 
     def recognise(self, source: Source) -> bool:
-        """See `Container.recognise`."""
-        return is_torch_tar(source)
+        """See `Container.recognise`. A tar that has the members of a checkpoint, by the names that tarfile gives."""
+        if not is_tar_header(source.peek(0, BLOCK)):
+            return False
+        names: set[str] = set()
+        try:
+            for entry in entries(source.peek, source.size, Limits().members):
+                names.add(entry.name)
+                if names >= REQUIRED:
+                    return True
+        except (Malformed, LimitExceeded):
+            return False
+        return False
 
     def read(self, source: Source, limits: Limits) -> Reading:
-        """See `Container.read`. Stops early, with an empty Layout, at a stream that was not understood."""
-        members: dict[str, Entry] = {}
+        """See `Container.read`. Returns an empty ContainerLayout when the scanner does not understand a stream."""
+        members: dict[str, TarEntry] = {}
         for entry in entries(source.read, source.size, limits.members):
-            # SECURITY: tarfile takes the last of two members of one name, others the first.
+            # SECURITY: tarfile takes the last of two members with one name, other programs take the first.
             if entry.name in members:
                 raise Malformed(f"two members of the tar are named {entry.name[:80]!r}", offset=entry.header)
-            # ... and to a program that reads another name, a member of torch's may be another.
+            # A program that reads another name here may find another `pickle` than we do.
             if entry.doubts:
                 raise Malformed(
                     f"programs differ about the member {entry.name[:80]!r} of the tar: {entry.doubts[0]}",
@@ -120,15 +120,15 @@ class TorchTar:
             yield from _tensors(source, limits, members["tensors"], contents)
             yield from _object(members["pickle"], contents)
         except _NotUnderstood:
-            return Layout()
+            return ContainerLayout()
         for entry in members.values():
             if entry.name not in REQUIRED | {"sys_info"}:
                 yield from _extra(entry)
-        return Layout(contents.extents)
+        return ContainerLayout(contents.extents)
 
 
-def _pickle(member: Entry, role: str, at: int) -> Generator[Part, Answer | None, tuple[object, int]]:
-    """The plain value of the pickle at `at`, and its end."""
+def _pickle(member: TarEntry, role: str, at: int) -> Generator[Part, Answer | None, tuple[object, int]]:
+    """Yield the pickle at `at`; return its plain value, and where it ends."""
     if member.kind != "file":
         raise Malformed(f"the member {member.name!r} is a {member.kind}", offset=member.header)
     end = member.offset + member.size
@@ -138,19 +138,19 @@ def _pickle(member: Entry, role: str, at: int) -> Generator[Part, Answer | None,
     return answer.value, answer.end
 
 
-def _plain(member: Entry, role: str) -> Generator[Part, Answer | None, None]:
-    """A member that is one pickle which nothing depends on."""
+def _plain(member: TarEntry, role: str) -> Generator[Part, Answer | None, None]:
+    """Yield a member that is one pickle, whose value nobody needs."""
     _, at = yield from _pickle(member, role, member.offset)
     yield from _want_end(member, at)
 
 
-def _want_end(member: Entry, at: int) -> Generator[Part, Answer | None, None]:
+def _want_end(member: TarEntry, at: int) -> Generator[Part, Answer | None, None]:
     left = member.offset + member.size - at
     if left:
         yield trailing_bytes(at - member.offset, left, "its last record", member.name)
 
 
-def _count(value: object, member: Entry, limits: Limits) -> int:
+def _count(value: object, member: TarEntry, limits: Limits) -> int:
     if type(value) is not int or value < 0:
         raise Malformed(f"the member {member.name!r} must start with a count", offset=member.offset)
     if value > limits.tensors:
@@ -165,14 +165,14 @@ def _key(value: object, contents: _Contents, at: int) -> int:
 
 
 def _fields(value: object, count: int, complaint: str, at: int) -> list[Any]:
-    """The fields of a record that a pickle left."""
+    """The `count` fields of a tuple or list that a pickle left. Raises Malformed with `complaint`."""
     if not isinstance(value, tuple | list) or len(value) != count:
         raise Malformed(complaint, offset=at)
     return list(value)
 
 
 def _storages(
-    source: Source, limits: Limits, member: Entry, contents: _Contents
+    source: Source, limits: Limits, member: TarEntry, contents: _Contents
 ) -> Generator[Part, Answer | None, None]:
     end = member.offset + member.size
     value, at = yield from _pickle(member, "storage count", member.offset)
@@ -205,7 +205,7 @@ def _storages(
 
 
 def _add_view(view: object, contents: _Contents, at: int) -> None:
-    """A view is a storage of its own to the streams that follow, over bytes of another."""
+    """Add a view: later streams use it like a storage, over the bytes of another one."""
     fields = _fields(view, 4, "a view of a storage must be four numbers", at)
     if not all(type(n) is int for n in fields):
         raise Malformed("a view of a storage must be four numbers", offset=at)
@@ -222,7 +222,7 @@ def _add_view(view: object, contents: _Contents, at: int) -> None:
 
 
 def _tensors(
-    source: Source, limits: Limits, member: Entry, contents: _Contents
+    source: Source, limits: Limits, member: TarEntry, contents: _Contents
 ) -> Generator[Part, Answer | None, None]:
     value, at = yield from _pickle(member, "tensor count", member.offset)
     for _ in range(_count(value, member, limits)):
@@ -236,15 +236,15 @@ def _tensors(
         shape, stride, offset, at = _geometry(source, at, member)
         if not _inside(shape, stride, offset, storage.length):
             raise Malformed(f"tensor {key} does not lie inside its storage", offset=at)
-        # Over the storage that holds the bytes, so that tensors which shared memory share it again.
+        # The tensor refers to the storage that holds the bytes, not to a view: so tensors share memory as they did.
         contents.objects[key] = Tensor(
             str(key), storage.dtype, shape, str(storage.root), stride, storage.first + offset
         )
     yield from _want_end(member, at)
 
 
-def _geometry(source: Source, at: int, member: Entry) -> tuple[tuple[int, ...], tuple[int, ...], int, int]:
-    """Shape, stride and offset at `at`, and where they end. The four bytes after the rank are whatever they are."""
+def _geometry(source: Source, at: int, member: TarEntry) -> tuple[tuple[int, ...], tuple[int, ...], int, int]:
+    """Shape, stride and offset at `at`, and where they end. torch ignores the four bytes after the rank."""
     end = member.offset + member.size
     if end - at < 8:
         raise Malformed("truncated: a tensor has no geometry", offset=at)
@@ -267,7 +267,7 @@ def _inside(shape: tuple[int, ...], stride: tuple[int, ...], offset: int, count:
     return offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True)) < count
 
 
-def _object(member: Entry, contents: _Contents) -> Generator[Part, Answer | None, None]:
+def _object(member: TarEntry, contents: _Contents) -> Generator[Part, Answer | None, None]:
     end = member.offset + member.size
     if member.kind != "file":
         raise Malformed(f"the member {member.name!r} is a {member.kind}", offset=member.header)
@@ -280,8 +280,8 @@ def _object(member: Entry, contents: _Contents) -> Generator[Part, Answer | None
     yield from _want_end(member, answer.end)
 
 
-def _extra(entry: Entry) -> Generator[Part, Answer | None, None]:
-    """A member that torch does not write: judged as a file met in a folder, or told."""
+def _extra(entry: TarEntry) -> Generator[Part, Answer | None, None]:
+    """Yield a member that torch does not write: as a file met in a folder, or a finding when it is no file."""
     yield from doubts_of(entry, frozenset())
     if entry.kind == "file":
         yield Nested(entry.name, Extent(entry.offset, entry.size, entry.size), skippable=True)

@@ -1,1 +1,1 @@
-"""Text formats that carry pickles or name objects: JSON in one pass, and YAML."""
+"""Text formats that hold pickles or name objects to build: JSON and YAML."""

@@ -1,9 +1,10 @@
-"""Pickles that stand as base64 text inside JSON, as stable-baselines3 saves what JSON cannot hold.
+"""Pickles that stand as base64 text inside JSON: stable-baselines3 saves so what JSON cannot hold.
 
-Finds them and decodes them as their loader would; judges nothing, and reads no opcode. Reads text that is in memory.
+Finds these texts, and decodes them as the loader does; judges nothing, and reads no opcode. Works on text in memory.
 
 Semantics: stable_baselines3/common/save_util.py (`json_to_data`): `base64.b64decode(item[":serialized:"].encode())`,
-which skips letters outside the alphabet. Other strings have no loader that we know: what could be a pickle counts.
+which skips letters outside the alphabet. For strings under other keys no loader is known; they count when what they
+decode to could be a pickle.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from safeload.limits import Limits
 
 _SERIALIZED = ":serialized:"
 _SHORTEST = 16
-"""Letters of base64 in the shortest string that is looked at: twelve bytes, too few for a pickle that calls."""
+"""Letters of base64 in the shortest string that is looked at. They stand for 12 bytes: no pickle so short calls."""
 
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_\-\s]{16,}+[=\s]*+")
-# The first letters of base64 whose bytes are PROTO 2 to PROTO 5, where a word begins.
+# A word of base64 that begins with PROTO 2 to PROTO 5.
 _RUN = re.compile(rb"(?<![A-Za-z0-9+/_\-])gA[I-X][A-Za-z0-9+/_\-]{13,}+")
 _STARTS = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 _STANDARD = bytes.maketrans(b"-_", b"+/")
@@ -34,7 +35,7 @@ _PRINTABLE = re.compile(rb"[\t\n\f\r\x20-\x7e]*+")
 _NAME_LINE = re.compile(rb"\n[A-Za-z_][\w.]*+(?=\n)")
 _NAME_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_."
 _IMPORT = re.compile(rb"[ci][A-Za-z_]")
-# What has to stand in a text that holds one: a string of letters and escapes, JSON inside a string, or a word as above.
+# Any text that holds such a pickle has this: a string of letters and escapes, JSON inside a string, or a word as above.
 _MAY_HOLD = re.compile(
     rb'"(?:[A-Za-z0-9+/_\-\s=:]|\\.){12}|\\u0022|(?:g|\\.)(?:[A-Za-z0-9+/_\-]|\\.){15}',
     re.DOTALL,
@@ -42,13 +43,13 @@ _MAY_HOLD = re.compile(
 
 
 class EmbeddedPickle(NamedTuple):
-    """A string that decodes to a pickle, or to what could be one.
+    """A string that decodes to a pickle, or to bytes that could be one.
 
-    key     the nearest key before it that is no mark of stable-baselines3's own, shortened
-    data    what it decodes to
+    key     the nearest key before it, shortened; keys that stable-baselines3 itself adds do not count
+    data    the decoded bytes
     offset  byte offset of the string in the text
-    text    it decodes to printable text with lines that would import something: a pickle of protocol 0, or just text
-    raw     it decodes to bytes that begin like no pickle that Python writes, and like one that Python reads
+    text    the bytes are printable text with lines that would import something: a pickle of protocol 0, or just text
+    raw     the bytes begin like a pickle that Python reads, but like none that Python writes
     """
 
     key: str
@@ -59,16 +60,16 @@ class EmbeddedPickle(NamedTuple):
 
 
 def may_hold_pickles(data: bytes) -> bool:
-    """Whether `pickles_in_json` could find anything. One pass at the speed of a search; never False when it would."""
-    # Another encoding than UTF-8 has a NUL among its first bytes, or a byte order mark.
+    """Whether `pickles_in_json` could find anything: one fast search. False is certain."""
+    # A text in another encoding than UTF-8 has a NUL among its first bytes, or a byte order mark.
     return b"\0" in data[:4] or data.startswith((b"\xff\xfe", b"\xfe\xff")) or _MAY_HOLD.search(data) is not None
 
 
 def pickles_in_json(data: bytes, member: str, limits: Limits) -> Iterator[EmbeddedPickle | Finding]:
-    """Each base64 pickle in the strings of `data`, once, whether `data` is JSON or not; also in JSON inside a string.
+    """Each base64 pickle in the strings of `data`, once; also in JSON inside a string. `data` need not be valid JSON.
 
-    What its loader would try to decode and cannot be decoded is a finding. Raises Malformed when `data` is no text in
-    any encoding of JSON, LimitExceeded when it is too large or holds too many pickles.
+    A text that the loader would decode, and that does not decode, is a finding. Raises Malformed when `data` is no text
+    in any encoding of JSON, LimitExceeded when it is too large or holds too many pickles.
     """
     seen: set[bytes] = set()
     for found in _found(in_utf8(data, limits), member):
@@ -86,7 +87,7 @@ def pickles_in_json(data: bytes, member: str, limits: Limits) -> Iterator[Embedd
 
 
 def _found(text: Utf8Text, member: str) -> Iterator[EmbeddedPickle | Finding]:
-    """What the strings of `text` hold, what those of a JSON inside a string hold, and what stands outside strings."""
+    """The pickles in the strings of `text`, in the strings of a JSON inside a string, and outside of strings."""
     label, end = "", 0
     for string in strings_in(text):
         if string.start - end >= _SHORTEST:
@@ -94,7 +95,7 @@ def _found(text: Utf8Text, member: str) -> Iterator[EmbeddedPickle | Finding]:
         end = string.end
         if string.is_key:
             label = _label(string, label)
-        # What an escape stands for may be a letter of base64, or a line end between two.
+        # An escape may stand for a letter of base64, or for a line end between two letters.
         escaped = b"\\" in string.raw
         written = unescaped(string.raw).encode("utf-8", "surrogatepass") if escaped else string.raw
         yield from _in_string(string, written, label, member)
@@ -104,7 +105,7 @@ def _found(text: Utf8Text, member: str) -> Iterator[EmbeddedPickle | Finding]:
 
 
 def _in_inner(written: bytes, offset: int, label: str, member: str) -> Iterator[EmbeddedPickle | Finding]:
-    """What the strings of a JSON hold that stands in a string at `offset`. One level: none deeper is known."""
+    """The pickles in a JSON that stands in a string at `offset`. One level only: no loader goes deeper."""
     for string in strings_in(Utf8Text(written, lambda _: offset)):
         if string.is_key:
             label = _label(string, label)
@@ -120,7 +121,7 @@ def _label(string: JsonString, before: str) -> str:
 
 
 def _in_string(string: JsonString, written: bytes, label: str, member: str) -> Iterator[EmbeddedPickle | Finding]:
-    """What one string holds; `written` is what it says."""
+    """The pickles in one string. `written` is its text, with escapes read."""
     if string.direct and _is_serialized(string.key):
         yield _serialized(string, written, label, member)
         return
@@ -140,10 +141,10 @@ def _is_serialized(key: bytes) -> bool:
 
 
 def _serialized(string: JsonString, written: bytes, label: str, member: str) -> EmbeddedPickle | Finding:
-    """What the loader of stable-baselines3 decodes a string to."""
+    """Decode a string as the loader of stable-baselines3 does."""
     try:
-        # SECURITY: encoded first and decoded without `validate`, as its loader does: letters outside the alphabet are
-        # skipped there too. To decode the str would refuse a letter beyond ASCII.
+        # SECURITY: encode first, and decode without `validate`, as the loader does: it skips letters outside the
+        # alphabet. b64decode of the str would refuse a letter beyond ASCII, and miss what the loader decodes.
         decoded = base64.b64decode(written.decode().encode())
     except ValueError:
         decoded = b""
@@ -162,7 +163,7 @@ def _serialized(string: JsonString, written: bytes, label: str, member: str) -> 
 
 
 def _runs(written: bytes, label: str, offset: int) -> Iterator[EmbeddedPickle]:
-    """The words of base64 that begin as a pickle does, in text that is not base64 as a whole: a data URL, a comment."""
+    """The words of base64 that begin like a pickle, in a text that is no base64 as a whole: a data URL, a comment."""
     if len(written) < _SHORTEST:
         return
     for match in _RUN.finditer(written):
@@ -172,33 +173,34 @@ def _runs(written: bytes, label: str, offset: int) -> Iterator[EmbeddedPickle]:
 
 
 def _decode(written: bytes) -> bytes | None:
-    """The bytes of base64 in either alphabet, with blanks and whatever padding; None when it has too few letters."""
+    """Decode base64 in either alphabet, with blanks and any padding; None when it has too few letters."""
     letters = written.translate(_STANDARD, _IGNORED)
     if len(letters) < _SHORTEST:
         return None
-    # One letter alone holds no byte: it is cut off as what cannot be decoded.
+    # One letter alone at the end is not even a byte: it is cut off.
     whole = letters[: len(letters) - (len(letters) % 4 == 1)]
     return base64.b64decode(whole + b"=" * (-len(whole) % 4))
 
 
 def _shape(decoded: bytes) -> str | None:
-    """Whether bytes begin as a pickle ("pickle"), are text that could be one ("text"), might be one ("raw"), or none.
+    """What bytes are: they begin like a pickle ("pickle"), are text that could be one ("text"), or may be one ("raw").
 
-    A pickle needs neither the opcodes that Python writes first, nor any text.
+    None for no pickle. "raw" is there because a pickle may begin without the opcodes that Python writes first.
     """
     if decoded.startswith(_STARTS):
         return "pickle"
     imports = any(_imports(decoded))
     if _PRINTABLE.fullmatch(decoded):
         return "text" if imports else None
-    # A pickle of protocol 1 may hold any bytes. One that imports at once, or after a mark, is told from other data.
+    # A pickle of protocol 1 may hold any bytes. Only one that imports at once, or after a mark, can be told from other
+    # data.
     if imports and decoded.startswith((b"(", b"c")):
         return "pickle"
     return "raw" if may_import(decoded) else None
 
 
 def _imports(decoded: bytes) -> Iterator[bool]:
-    """For each line that is a name: whether the line before it ends in an import of a module (opcodes c and i)."""
+    """For each line that is a name: whether the line before it ends in an import of a module (opcode c or i)."""
     for match in _NAME_LINE.finditer(decoded):
         line = decoded[decoded.rfind(b"\n", 0, match.start()) + 1 : match.start()]
         yield _IMPORT.search(line[len(line.rstrip(_NAME_LETTERS)) :]) is not None

@@ -1,14 +1,14 @@
-"""JSON that holds pickles as base64 text: each is judged as a file of its own. JSON without any is no container.
+"""JSON that holds pickles as base64 text. The scanner judges each as a file of its own. Other JSON is no container.
 
-stable-baselines3 saves so what JSON cannot hold. Whether a text is JSON to the last byte is of no interest here: what
-the most lenient reader would find in it counts.
+stable-baselines3 saves so what JSON cannot hold. The text need not be valid JSON to its last byte: it counts what the
+most lenient reader would find.
 """
 
 from __future__ import annotations
 
 import re
 
-from safeload.containers.interface import Layout, Nested, Reading
+from safeload.containers.interface import ContainerLayout, Nested, Reading
 from safeload.document.document import Extent
 from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
@@ -17,7 +17,7 @@ from safeload.source import Source
 _HEAD, _PIECE = 1 << 12, 1 << 16
 _BLANK = b" \t\r\n\0"
 _STARTS = (b"{", b"[", b'"')
-# Texts at the start, and what follows them, unless it is something that a lenient reader of JSON goes on with.
+# Strings at the start, and what follows them, unless a lenient reader of JSON would go on there.
 _TEXTS = re.compile(
     rb'[ \t\r\n]*+(?:"(?:[^"\\]++|\\.)*+"[ \t\r\n,\0]*+)++(?=[^{}\[\]":,\d\-])(?!true|false|null|NaN|Infinity)',
     re.DOTALL,
@@ -36,11 +36,11 @@ class JsonFile:
             return False
         limits = Limits()
         if source.size > limits.json_bytes:
-            return True  # the reader says that it is too large
+            return True  # `read` then reports that it is too large
         from safeload.containers.text.embedded_json import may_hold_pickles, pickles_in_json
 
         data = source.peek(0, source.size)
-        # The docstring of a Python module is text, an empty one before and behind it; then every reader breaks off.
+        # The docstring of a Python module looks like three JSON strings, two of them empty. Every reader stops there.
         if _TEXTS.match(data):
             return False
         if not may_hold_pickles(data):
@@ -50,7 +50,7 @@ class JsonFile:
         except LimitExceeded:
             return True
         except Malformed:
-            return False  # no text in any encoding of JSON: nobody reads it as one
+            return False  # no text in any encoding of JSON
 
     def read(self, source: Source, limits: Limits) -> Reading:
         """See `Container.read`."""
@@ -61,25 +61,25 @@ class JsonFile:
         for found in pickles_in_json(source.read(0, source.size), "", limits):
             if isinstance(found, EmbeddedPickle):
                 extent = Extent(0, source.size, len(found.data), stored=False)
-                # Base64 of a text is a pickle of protocol 0 to some loader, and just a text to others.
+                # Base64 of a text may be a pickle of protocol 0 to a loader, and is just a text to others.
                 yield Nested(f"#{found.key}", extent, found.data, skippable=found.text, raw=found.raw)
             else:
                 yield found
-        return Layout(metadata={"kind": "json"})
+        return ContainerLayout(metadata={"kind": "json"})
 
 
 def _starts_like_json(source: Source) -> bool:
-    """Whether the first letter is one of JSON's; blanks before it may have any length."""
+    """Whether the text begins with a letter of JSON, after any number of blanks."""
     at = 0
     while at < source.size:
-        # The least that a reader takes at once; few files begin with more blanks.
+        # A small piece first: few files begin with more blanks.
         piece = source.peek(at, _PIECE if at else _HEAD)
         if at == 0 and piece.startswith(_MARKS):
             return True
         rest = piece.lstrip(_BLANK)
         if rest:
             return rest.startswith(_STARTS)
-        # Zeros stand beside the blanks of wide letters, never alone: files of zeros may have any length.
+        # In UTF-16 a blank has a zero beside it. A piece of zeros alone is no text, and the file may be of any length.
         if not piece.strip(b"\0"):
             return False
         at += len(piece)

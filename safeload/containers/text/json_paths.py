@@ -1,6 +1,6 @@
-"""The leaves of a JSON text, each with the way to it: for tables that name exact places. Builds no tree.
+"""The leaves of a JSON text, each with its path: for tables that name exact places. Builds no tree.
 
-A leaf is a string, number, word, or an object or list that holds nothing. Raises what `json_text.events` raises.
+A leaf is a string, a number, a word, or an empty object or list. Raises what `json_text.events` raises.
 """
 
 from __future__ import annotations
@@ -8,27 +8,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from safeload.containers.text.json_text import Event, Kind, events
+from safeload.containers.text.json_text import Event, EventKind, events
 from safeload.errors import Malformed
 from safeload.limits import Limits
 
 
-class Leaf(NamedTuple):
+class JsonLeaf(NamedTuple):
     """One leaf: `path` holds a str for each key and an int for each place in a list."""
 
     path: tuple[str | int, ...]
     event: Event
 
 
-def leaves(data: bytes, limits: Limits) -> Iterator[Leaf]:
-    """Every leaf of `data` in its order. An object that gives a key twice is Malformed: readers would differ."""
+def leaves(data: bytes, limits: Limits) -> Iterator[JsonLeaf]:
+    """Every leaf of `data`, in order. Raises Malformed for an object with a key twice: readers differ about it."""
     path: list[str | int] = []
-    places: list[int] = []  # for each open container the place in the list, -1 for none yet and for objects
-    seen: list[set[str]] = []  # ... and the keys of the object
+    places: list[int] = []  # for each open list the place in it, -1 before the first item; -1 for an open object
+    seen: list[set[str]] = []  # for each open object its keys so far; empty for a list
     lists: list[bool] = []
     empty = False
     for event in events(data, limits):
-        if event.kind is Kind.KEY:
+        if event.kind is EventKind.KEY:
             key = str(event.value)
             if key in seen[-1]:
                 raise Malformed(f"the key {key[:100]!r} stands twice in one object", offset=event.offset)
@@ -36,7 +36,7 @@ def leaves(data: bytes, limits: Limits) -> Iterator[Leaf]:
             path[-1] = key
             empty = False
             continue
-        if event.kind in (Kind.OBJECT_END, Kind.ARRAY_END):
+        if event.kind in (EventKind.OBJECT_END, EventKind.ARRAY_END):
             for stack in (path, places, seen, lists):
                 stack.pop()
             if not empty:
@@ -44,11 +44,11 @@ def leaves(data: bytes, limits: Limits) -> Iterator[Leaf]:
         elif lists and lists[-1]:
             places[-1] += 1
             path[-1] = places[-1]
-        empty = event.kind in (Kind.OBJECT, Kind.ARRAY)
+        empty = event.kind in (EventKind.OBJECT, EventKind.ARRAY)
         if empty:
             path.append("")
             places.append(-1)
             seen.append(set())
-            lists.append(event.kind is Kind.ARRAY)
+            lists.append(event.kind is EventKind.ARRAY)
         else:
-            yield Leaf(tuple(path), event)
+            yield JsonLeaf(tuple(path), event)

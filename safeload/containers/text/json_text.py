@@ -1,11 +1,11 @@
-"""JSON read in one pass, in memory bounded by the text: its strings, or its events. Builds no tree and judges nothing.
+"""Reads JSON in one pass: its strings, or its events. Needs no more memory than the text; builds no tree.
 
 `strings` is lenient: it finds every string that any reader of JSON would find, whether the text is JSON or not.
-`events` is strict: it accepts what Python's `json.loads` accepts, unless it is nested too deeply, and gives every pair
-of an object although its keys be equal.
+`events` is strict: it accepts what Python's `json.loads` accepts, unless that is nested too deeply. It gives every pair
+of an object, also when keys are equal.
 
 Semantics: CPython `Lib/json/__init__.py` (`detect_encoding`, "surrogatepass"), `Lib/json/decoder.py`, `scanner.py`.
-Contract: both give what they find or raise Malformed or LimitExceeded, for any bytes. Neither recurses.
+Contract: for any bytes, both give what they find, or raise Malformed or LimitExceeded. Neither recurses.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from typing import NamedTuple
 from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
 
-# Possessive repeats: nothing is kept to go back to, so a string of any length takes no memory and linear time.
-# SECURITY: the closing quote is optional. If it had to be there, each quote of an endless string would be tried.
+# Possessive repeats never go back: a string of any length takes no memory and linear time. None stands around a group
+# of which a part can match alone: Python before 3.11.5 stays behind that part.
+# SECURITY: the closing quote is optional. If the pattern needed it, an unclosed string would make the search start
+# again at each of its quotes, which takes quadratic time.
 _IN_QUOTES = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)("?+)'
 _STRING = re.compile(_IN_QUOTES + rb"(\s*+:\s*+)?+", re.DOTALL)
-_NUMBER = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+|NaN|-?Infinity"
+_NUMBER = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?|NaN|-?Infinity"
 _TOKEN = re.compile(
     rb"[ \t\n\r]*+(?:([{\[])|([}\]])|(,)|(:)|(" + _IN_QUOTES + rb")|(" + _NUMBER + rb")|(true|false|null)|(\Z))",
     re.DOTALL,
@@ -38,12 +40,12 @@ _PIECE = 1 << 20
 class JsonString(NamedTuple):
     """One string of a text, as it is written.
 
-    raw      what stands between its quotes, in UTF-8, escapes unread
-    offset   byte offset of its first quote in the data
-    start    where that is in the text, which is UTF-8, and `end` where its last quote ends there
-    key      what stands between the quotes of the nearest key before it
-    direct   only a colon stands between that key and this string: it is that key's value
-    is_key   a colon follows it
+    raw         the bytes between its quotes, in UTF-8, with escapes as written
+    offset      byte offset of its first quote in the data
+    start, end  from its first quote to behind its last quote, in the text, which is UTF-8
+    key         the nearest key before it, as `raw`
+    direct      only a colon stands between that key and this string: it is the value of that key
+    is_key      a colon follows: it is itself a key
     """
 
     raw: bytes
@@ -55,11 +57,11 @@ class JsonString(NamedTuple):
     is_key: bool = False
 
     def text(self) -> str:
-        """What the string says: escapes as `json` reads them, and an escape that it does not know is kept."""
+        """The text of the string, with escapes as `json` reads them. An escape that `json` does not know is kept."""
         return unescaped(self.raw)
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """What an event is."""
 
     OBJECT = "{"
@@ -73,25 +75,26 @@ class Kind(StrEnum):
 
 
 class Event(NamedTuple):
-    """One event of a text: `value` is the str of a KEY or STRING, the letters of a NUMBER, what a WORD stands for.
+    """One event of a text.
 
-    A number keeps its letters: to convert many digits takes quadratic time, and no table here asks for a number.
+    `value` is the str of a KEY or STRING, the letters of a NUMBER, or the Python value of a WORD. A number is not
+    converted: many digits take quadratic time, and no table here asks for the value of a number.
     """
 
-    kind: Kind
+    kind: EventKind
     offset: int
     value: str | bool | None = None
 
 
 class Utf8Text(NamedTuple):
-    """A text in UTF-8 without its byte order mark, and how its places are told in bytes of the original."""
+    """A text in UTF-8 without its byte order mark, and a function from a place in it to an offset in the original."""
 
     data: bytes
     place: Callable[[int], int]
 
 
 class _Places:
-    """Places in an original that is not UTF-8, asked for in rising order: the way between two is walked once."""
+    """Gives places in an original that is not UTF-8. Ask in rising order: it walks from the last place to the next."""
 
     def __init__(self, data: bytes, encoding: str, start: int) -> None:
         self._data, self._encoding = data, encoding
@@ -107,9 +110,9 @@ class _Places:
 
 
 def strings(data: bytes, limits: Limits) -> Iterator[JsonString]:
-    """Every string of `data` in its order, keys and values, and everything else that stands in quotes.
+    """Every string of `data`, in order: keys, values, and anything else in quotes.
 
-    A last quote that is never closed gives what follows it.
+    After a last quote that is never closed, the string is the rest of the text.
     """
     return strings_in(in_utf8(data, limits))
 
@@ -127,7 +130,7 @@ def strings_in(text: Utf8Text) -> Iterator[JsonString]:
             key, end_of_key = raw, end
 
 
-# What may come next, beside blanks. Numbers, as members of an enumeration cost as much as all the rest of a step.
+# What may come next, besides blanks. Plain ints: the members of an enumeration would double the time of a step.
 _VALUE, _FIRST_VALUE, _KEY, _FIRST_KEY, _AFTER_KEY, _AFTER, _END = range(7)
 _WANTED = (
     "a value is missing",
@@ -157,20 +160,20 @@ def events(data: bytes, limits: Limits) -> Iterator[Event]:
                 is_object = body[start] == 0x7B
                 closers += b"}" if is_object else b"]"
                 wanted = _FIRST_KEY if is_object else _FIRST_VALUE
-                yield Event(Kind.OBJECT if is_object else Kind.ARRAY, place(start))
+                yield Event(EventKind.OBJECT if is_object else EventKind.ARRAY, place(start))
             else:
                 wanted = _AFTER if closers else _END
                 yield _scalar(match, token, place(start))
         elif token == _QUOTED and wanted in (_KEY, _FIRST_KEY):
             wanted = _AFTER_KEY
-            yield _scalar(match, token, place(start))._replace(kind=Kind.KEY)
+            yield _scalar(match, token, place(start))._replace(kind=EventKind.KEY)
         elif token == _COLON and wanted == _AFTER_KEY:
             wanted = _VALUE
         elif token == _COMMA and wanted == _AFTER:
             wanted = _KEY if closers[-1] == 0x7D else _VALUE
         elif token == _CLOSE and wanted in _MAY_CLOSE and match[_CLOSE] == closers[-1:]:
             wanted = _AFTER if len(closers) > 1 else _END
-            yield Event(Kind.OBJECT_END if closers.pop() == 0x7D else Kind.ARRAY_END, place(start))
+            yield Event(EventKind.OBJECT_END if closers.pop() == 0x7D else EventKind.ARRAY_END, place(start))
         else:
             break
         at = match.end()
@@ -182,7 +185,7 @@ _MAY_CLOSE = (_AFTER, _FIRST_KEY, _FIRST_VALUE)
 
 
 def unescaped(raw: bytes) -> str:
-    """What stands between two quotes as `json` reads it; an escape that it does not know loses its backslash only."""
+    """The text between two quotes as `json` reads it. An escape that it does not know only loses its backslash."""
     text = raw.decode("utf-8", "surrogatepass")
     if "\\" not in text:
         return text
@@ -204,17 +207,17 @@ def _read_escape(match: re.Match[str]) -> str:
 def _scalar(match: re.Match[bytes], token: int, offset: int) -> Event:
     """The event of a string, a number or a word."""
     if token == _NAMED:
-        return Event(Kind.WORD, offset, _WORDS[match[_NAMED]])
+        return Event(EventKind.WORD, offset, _WORDS[match[_NAMED]])
     if token == _DIGITS:
-        return Event(Kind.NUMBER, offset, match[_DIGITS].decode())
+        return Event(EventKind.NUMBER, offset, match[_DIGITS].decode())
     raw = match[_BODY]
     if not match[_QUOTE]:
         raise _malformed("a string has no end", offset)
     text = raw.decode("utf-8", "surrogatepass")
     if b"\\" not in raw and not _CONTROL.search(raw):
-        return Event(Kind.STRING, offset, text)
+        return Event(EventKind.STRING, offset, text)
     try:
-        return Event(Kind.STRING, offset, str(json.loads(f'"{text}"')))
+        return Event(EventKind.STRING, offset, str(json.loads(f'"{text}"')))
     except ValueError as error:
         raise _malformed("a string holds an escape or a control character that JSON has not", offset) from error
 
@@ -224,7 +227,7 @@ def _malformed(why: str, offset: int) -> Malformed:
 
 
 def in_utf8(data: bytes, limits: Limits) -> Utf8Text:
-    """`data` in UTF-8, from the encoding that `json.loads` would take it for."""
+    """`data` in UTF-8, decoded from the encoding that `json.loads` would detect."""
     if len(data) > limits.json_bytes:
         raise LimitExceeded(f"the JSON has {len(data)} bytes", limit="json_bytes")
     encoding = json.detect_encoding(data)
@@ -237,13 +240,13 @@ def in_utf8(data: bytes, limits: Limits) -> Utf8Text:
     except UnicodeError as error:
         offset = error.start if isinstance(error, UnicodeDecodeError) else None
         raise Malformed(f"the JSON cannot be read: it is no {encoding}", offset=offset) from error
-    # "utf-16" and "utf-32" take a byte order mark; the names with an order do not write one.
+    # The codecs "utf-16" and "utf-32" read a byte order mark; those with an order in their name do not.
     mark = {"utf-16": 2, "utf-32": 4}.get(encoding, 0)
     return Utf8Text(body, _Places(body, encoding[:6] + "-le", mark))
 
 
 def _check_utf8(data: bytes) -> None:
-    """Refuse what is no UTF-8. Piece by piece: a str of all of it could take four times its size."""
+    """Raise Malformed for bytes that are no UTF-8. Piece by piece: a str of the whole can take four times its size."""
     at = len(data) if data.isascii() else 0
     while at < len(data):
         end = min(at + _PIECE, len(data))

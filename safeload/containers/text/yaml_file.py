@@ -1,6 +1,6 @@
-"""YAML that names Python objects: its loader without a fence imports them and calls what the text says.
+"""YAML that names Python objects: PyYAML's unsafe loaders import them, and call what the text says.
 
-Found by the tags of the text's events, which are parsed and never constructed. YAML without such tags is no container.
+Looks at the tags in the events of PyYAML's parser, and constructs nothing. YAML without such tags is no container.
 Semantics: yaml/constructor.py of PyYAML (`FullConstructor`, `UnsafeConstructor`): `tag:yaml.org,2002:python/...`.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from safeload.containers.interface import Layout, Named, Reading
+from safeload.containers.interface import ContainerLayout, ImportedName, Reading
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits
@@ -23,7 +23,7 @@ _PLAIN = frozenset(
     ["none", "bool", "str", "unicode", "bytes", "int", "long", "float", "complex", "list", "tuple", "dict"]
 )
 _NAMING = frozenset(["name", "module", "object", "object/new", "object/apply"])
-# What a text with such a tag has in it, in any spelling: the handle `!!`, a tag in full, or a handle of its own.
+# A text with such a tag has one of these in it: the handle `!!`, a tag in full, or a handle that it defines.
 _TAGGED = re.compile(rb"!!(?:p|%)|!<|%TAG[ \t]|![\w-]+!")
 _PIECE = 1 << 20
 _DEPTH = 500
@@ -35,11 +35,11 @@ class YamlFile:
     name = "yaml"
 
     def recognise(self, source: Source) -> bool:
-        """See `Container.recognise`. SECURITY: a text too large to be parsed is one when it could hold such a tag."""
+        """See `Container.recognise`. SECURITY: also a text that could hold such a tag and is too large to parse."""
         limits = Limits()
-        # The least that a reader takes at once, and looks through before it acts on any of it.
+        # A reader takes at least this much at once, and refuses it as a whole if it is no text: nothing is built then.
         head = source.peek(0, 4096)
-        # Texts in UTF-16 have a mark, and letters of two bytes.
+        # A text in UTF-16 has a byte order mark, and letters of two bytes.
         wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))
         if b"\0" in head and not wide:
             return False
@@ -72,7 +72,7 @@ class YamlFile:
             module, _, last = name.rpartition(".")
             if kind == "module":
                 module, last = name, "*"
-            yield Named(
+            yield ImportedName(
                 module or "builtins",
                 last,
                 "PyYAML's unsafe loader imports it",
@@ -80,19 +80,19 @@ class YamlFile:
                 offset,
                 f"python/{kind}:{name[:200]}",
             )
-        return Layout(metadata={"kind": "yaml"})
+        return ContainerLayout(metadata={"kind": "yaml"})
 
 
 def _pieces(source: Source) -> Iterator[bytes]:
-    """The text in pieces that overlap, so that no tag falls between two."""
+    """The text in pieces that overlap, so that no tag is cut in two."""
     for at in range(0, source.size, _PIECE):
         yield source.peek(at, _PIECE + 64)
 
 
 def _tags(data: bytes) -> Iterator[tuple[str, str, int]]:
-    """(kind, name, offset) of each tag for a Python object, up to where the text is no YAML any more.
+    """(kind, name, offset) of each tag for a Python object, up to the first error in the YAML.
 
-    A loader of several documents builds those before the mistake, so an error ends the walk and is none.
+    A loader of several documents has built those before the error, so an error only ends the walk.
     """
     import yaml
 

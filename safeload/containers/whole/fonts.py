@@ -6,9 +6,9 @@ import sys
 from array import array
 from struct import Struct
 
-from safeload.containers.whole.inflated import Inflated
-from safeload.containers.whole.interface import FONT, Form, Spans, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.inflated import ZlibStream
+from safeload.containers.whole.interface import FONT, Spans, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 from safeload.errors import Malformed
 
 _RECORD = Struct(">4sIII")
@@ -22,8 +22,8 @@ _GLYF, _LOCA, _NAMED = 10, 11, 63
 _FEWEST = 3
 
 
-def sfnt(view: View) -> Whole:
-    """See `Form.holds`."""
+def sfnt(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     spans = Spans(view)
     sums: dict[tuple[int, int], int] = {}
     if view.get(0, 4) == b"ttcf":
@@ -45,7 +45,7 @@ def sfnt(view: View) -> Whole:
     return Whole(FONT, what)
 
 
-def _tables(view: View, at: int, spans: Spans, sums: dict[tuple[int, int], int]) -> None:
+def _tables(view: FileView, at: int, spans: Spans, sums: dict[tuple[int, int], int]) -> None:
     """Take the table directory at `at` and its tables. `sums` are those of tables that another directory named."""
     need(view.get(at, 4) in _FLAVOURS, at)
     count = view.number(at + 4, 2)
@@ -67,7 +67,7 @@ def _tables(view: View, at: int, spans: Spans, sums: dict[tuple[int, int], int])
     need({b"head", b"name"} <= names or {b"head", b"cmap"} <= names, at)
 
 
-def _sum(view: View, offset: int, length: int) -> int:
+def _sum(view: FileView, offset: int, length: int) -> int:
     """The sum of the 32-bit words of a table, with zeros behind."""
     total, kept = 0, b""
     for _, piece in view.runs(offset, offset + length):
@@ -87,8 +87,8 @@ def _words(data: bytes) -> int:
     return sum(words)
 
 
-def woff(view: View) -> Whole:
-    """See `Form.holds`."""
+def woff(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     fields = view.unpack(_WOFF, 0)
     _, flavour, length, count, reserved, total, _, _, meta, meta_length, _, private, private_length = fields
     need(flavour in _FLAVOURS and length == view.size and reserved == 0 and count >= _FEWEST, 0)
@@ -102,7 +102,7 @@ def woff(view: View) -> Whole:
         original += real + 3 & ~3
         need(original <= total, offset)
         if stored < real:
-            table = Inflated(view, real)
+            table = ZlibStream(view, real)
             for at, piece in view.runs(offset, offset + stored):
                 table.feed(piece, at)
             table.close(offset)
@@ -116,8 +116,8 @@ def woff(view: View) -> Whole:
     return Whole(FONT, "WOFF font")
 
 
-def woff2(view: View) -> Whole:
-    """See `Form.holds`. The tables are one Brotli stream, which is not inflated here."""
+def woff2(view: FileView) -> Whole:
+    """See `WholeFormat.holds`. The tables are one Brotli stream, which is not inflated here."""
     fields = view.unpack(_WOFF2, 0)
     _, flavour, length, count, reserved, _, stored, _, _, meta, meta_length, _, private, private_length = fields
     need(flavour in (*_FLAVOURS, b"ttcf") and length == view.size and reserved == 0 and count >= _FEWEST, 0)
@@ -148,7 +148,7 @@ def woff2(view: View) -> Whole:
     return Whole(FONT, "WOFF2 font")
 
 
-def _collection(view: View, at: int) -> int:
+def _collection(view: FileView, at: int) -> int:
     """Where the directory of a collection ends, which begins at `at`."""
     need(view.number(at, 4) in (0x10000, 0x20000), at)
     fonts, at = _short(view, at + 4)
@@ -161,7 +161,7 @@ def _collection(view: View, at: int) -> int:
     return at
 
 
-def _short(view: View, at: int) -> tuple[int, int]:
+def _short(view: FileView, at: int) -> tuple[int, int]:
     """A 255UInt16 and where it ends."""
     first = view.get(at, 1)[0]
     match first:
@@ -174,7 +174,7 @@ def _short(view: View, at: int) -> tuple[int, int]:
     return first, at + 1
 
 
-def _base128(view: View, at: int) -> tuple[int, int]:
+def _base128(view: FileView, at: int) -> tuple[int, int]:
     """A UIntBase128 and where it ends."""
     value = 0
     for number in range(5):
@@ -186,8 +186,8 @@ def _base128(view: View, at: int) -> tuple[int, int]:
     raise Malformed("the structure does not hold", offset=at)
 
 
-FORMS: tuple[Form, ...] = (
-    Form(tuple((0, magic) for magic in (*_FLAVOURS, b"ttcf")), sfnt),
-    Form(((0, b"wOFF"),), woff),
-    Form(((0, b"wOF2"),), woff2),
+FORMS: tuple[WholeFormat, ...] = (
+    WholeFormat(tuple((0, magic) for magic in (*_FLAVOURS, b"ttcf")), sfnt),
+    WholeFormat(((0, b"wOFF"),), woff),
+    WholeFormat(((0, b"wOF2"),), woff2),
 )

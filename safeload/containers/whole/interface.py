@@ -1,7 +1,7 @@
-"""What a proof that a file is no model consists of, and what every proof is written with. Knows no format.
+"""What a proof that a file is no model is, and the tools to write one. Knows no format.
 
-A proof is a function over a `View`: it returns what the file is when the structure of one format holds to the very last
-byte, and raises Malformed where it does not. It raises nothing else but LimitExceeded, whatever the bytes, and
+A proof is a function over a `FileView`. It returns what the file is, when the structure of one format holds to the very
+last byte, and raises Malformed when it does not. For any bytes it raises nothing else but LimitExceeded; it raises
 InputError when the input cannot be read.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from safeload.containers.whole.view import View
+from safeload.containers.whole.view import FileView
 from safeload.errors import LimitExceeded, Malformed
 
 IMAGE, FONT, AUDIO, VIDEO, PDF, CODE, DATA = "image", "font", "audio", "video", "pdf", "code", "data"
@@ -20,39 +20,39 @@ class Whole(NamedTuple):
     """What a file is, proven to its last byte.
 
     kind   one of the words above
-    what   for people: "PNG image", "shared library"
+    what   the same for people: "PNG image", "shared library"
     """
 
     kind: str
     what: str
 
 
-class Form(NamedTuple):
-    """One format.
+class WholeFormat(NamedTuple):
+    """One format that can be proven.
 
-    starts   bytes at an offset, any one of which every file of the format has
+    starts   (offset, bytes): every file of the format has at least one of these
     holds    the proof
     """
 
     starts: tuple[tuple[int, bytes], ...]
-    holds: Callable[[View], Whole]
+    holds: Callable[[FileView], Whole]
 
 
 def need(holds: bool, offset: int) -> None:
-    """Raise Malformed unless `holds`; the structure is at fault at `offset`."""
+    """Raise Malformed, at `offset`, unless `holds`."""
     if not holds:
         raise Malformed("the structure does not hold", offset=offset)
 
 
 class Spans:
-    """The parts of a file that its tables name, to be compared with all of it."""
+    """Collects the parts of a file that its tables name, to check in the end that they cover the file."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: FileView) -> None:
         self._view = view
         self._spans: list[tuple[int, int]] = []
 
     def add(self, offset: int, length: int) -> None:
-        """A part of the file. Raises Malformed when it does not lie inside."""
+        """Add a part. Raises Malformed when it does not lie inside the file."""
         need(offset >= 0 and length >= 0 and offset + length <= self._view.size, offset)
         self._view.step()
         if length:
@@ -66,7 +66,7 @@ class Spans:
         return max((end for _, end in self._spans), default=0)
 
     def holes(self) -> list[tuple[int, int]]:
-        """Where no part is and other bytes than zeros are, up to the last part."""
+        """Ranges up to the last part that belong to no part, and hold other bytes than zeros."""
         at, found = 0, []
         for start, end in sorted(set(self._spans)):
             if start > at and not self._view.zeros(at, start):
@@ -77,8 +77,11 @@ class Spans:
     def tile(self, *, gap: int | None, overlap: bool = False, last: int = 0) -> None:
         """Raise Malformed unless the parts cover the file.
 
-        gap       how many zero bytes may lie between two parts, None: any number
-        overlap   whether parts may share bytes; the very same part may always be named twice
+        SECURITY: bytes that no part has could hold anything, and a program could find it there. Only zeros may lie
+        between parts, and only as many as the format pads with.
+
+        gap       how many zero bytes may lie between two parts; None: any number
+        overlap   whether parts may share bytes; a table may always name the very same part twice
         last      how many zero bytes may follow the last part
         """
         at, view = 0, self._view

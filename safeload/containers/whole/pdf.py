@@ -1,20 +1,20 @@
 """PDF (ISO 32000): objects, cross references and trailers from the header to the last `%%EOF`, and nothing else.
 
-What an object holds is not looked into: a document with attachments, scripts or an archive in a stream is a document.
+The content of objects is not looked into: with attachments, scripts or an archive in a stream it is still a document.
 """
 
 from __future__ import annotations
 
 import re
 
-from safeload.containers.whole.interface import PDF, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import PDF, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 from safeload.errors import Malformed
 
 _SPACE = rb"[\0\t\n\f\r ]"
 _HEAD = re.compile(rb"%PDF-[12]\.[0-9]" + _SPACE)
-# SECURITY: between objects stands white space without zeros, comments that are text, and `%%EOF` on a line of its own.
-# The specification takes any byte in a comment: an archive would fit into one.
+# What may stand between objects. SECURITY: less than the specification allows: no zeros, and comments of text only. It
+# allows any byte in a comment, and a whole archive would fit into one.
 _BLANK = re.compile(rb"(?:[\t\n\f\r ]++|%%EOF(?=[\r\n ]|\Z)|%(?!%EOF)[^\0-\x08\x0a-\x1f]*+(?=[\r\n]))*+")
 _OBJECT = re.compile(rb"([0-9]{1,10})" + _SPACE + rb"+([0-9]{1,5})" + _SPACE + rb"+obj(?![A-Za-z0-9])")
 _XREF = re.compile(
@@ -36,8 +36,8 @@ _AFTER_STREAM = re.compile(_SPACE + rb"{0,3}endstream(?![A-Za-z0-9])")
 _LAST = re.compile(rb"%%EOF(?:\r\n|\r|\n)?\Z")
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     data = view.get(0, view.size)
     need(_HEAD.match(data) is not None and _LAST.search(data, max(0, len(data) - 8)) is not None, 0)
     at = 0
@@ -62,7 +62,7 @@ def holds(view: View) -> Whole:
             if mark is None:
                 raise Malformed("the structure does not hold", offset=at)
             at, start = mark.end(), int(mark[1])
-    # SECURITY: the last one counts: readers begin there, whatever stands before.
+    # SECURITY: the last startxref counts: readers begin there, whatever stands before it.
     need(start in places, at)
     return Whole(PDF, "PDF document")
 
@@ -73,7 +73,7 @@ def _end(found: re.Match[bytes] | None, at: int) -> int:
     return found.end()
 
 
-def _object(view: View, data: bytes, at: int) -> int:
+def _object(view: FileView, data: bytes, at: int) -> int:
     """Where the object whose value begins at `at` ends."""
     begin = at
     at = _values(view, data, at, b"endobj")
@@ -86,7 +86,7 @@ def _object(view: View, data: bytes, at: int) -> int:
     at += 2 if data.startswith(b"\r\n", at) else 1
     after = _AFTER_STREAM.match(data, at + int(said[1])) if said else None
     if after is None:
-        # Its length is an object of its own, or wrong: it ends where its end is said first.
+        # The length is in another object, or wrong: the stream then ends at the first "endstream".
         found = data.find(b"endstream", at)
         need(found >= 0, at)
         view.step((found - at) // 4096)
@@ -98,7 +98,7 @@ def _object(view: View, data: bytes, at: int) -> int:
     return at + 6
 
 
-def _values(view: View, data: bytes, at: int, stop: bytes) -> int:
+def _values(view: FileView, data: bytes, at: int, stop: bytes) -> int:
     """Where the values from `at` are followed by `stop` or a stream; without `stop`, where the first one ends."""
     opened: list[bytes] = []
     while True:
@@ -121,7 +121,7 @@ def _values(view: View, data: bytes, at: int, stop: bytes) -> int:
                 at = _text(view, data, at)
 
 
-def _text(view: View, data: bytes, at: int) -> int:
+def _text(view: FileView, data: bytes, at: int) -> int:
     """Where the text behind a parenthesis ends."""
     depth = 1
     while depth:
@@ -133,4 +133,4 @@ def _text(view: View, data: bytes, at: int) -> int:
     return at
 
 
-FORMS: tuple[Form, ...] = (Form(((0, b"%PDF-"),), holds),)
+FORMS: tuple[WholeFormat, ...] = (WholeFormat(((0, b"%PDF-"),), holds),)

@@ -1,7 +1,7 @@
-"""All bytes of a file or of a range of it, in any order, in bounded memory. Knows no format.
+"""Gives a proof the bytes of a file, or of a range of it, in any order and in bounded memory. Knows no format.
 
-SECURITY: every byte that a proof rests on goes through `Source.pass_over` in fixed blocks: it counts as judged, and a
-block that is taken up again is the block that was seen first, or an InputError.
+SECURITY: a proof gets bytes only through `Source.pass_over`, in fixed blocks. So they count as judged, and a block that
+is read again is the same block as before, or the source raises InputError: a file cannot change under a proof.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from safeload.source import Source
 
 _SHIFT = 20
 BLOCK = 1 << _SHIFT
-"""How many bytes are taken at once."""
+"""How many bytes are read at once."""
 
-# How many blocks are held, and what taking one costs in steps: a table that jumps through a large file takes 10,000.
+# How many blocks are kept in memory, and how many steps it costs to read one: a table that jumps through a large file
+# reaches the limit after 10,000 reads.
 _HELD = 32
 _COST = 2000
-# Bytes that are summed, compared or searched in the time of one step.
+# How many bytes a sum, a comparison or a search does in the time of one step.
 _WORK = 256
 
 
@@ -38,7 +39,7 @@ class Blocks:
         self._held: dict[int, bytes] = {}
 
     def block(self, index: int) -> bytes:
-        """Block number `index`, which begins inside the source."""
+        """Block number `index`, which has to begin inside the source."""
         found = self._held.get(index)
         if found is None:
             self.spend(_COST)
@@ -57,16 +58,16 @@ class Blocks:
             raise LimitExceeded(f"has more than {self.limits.passive_steps} parts", limit="passive_steps")
 
     def rest(self) -> None:
-        """Take every block that was not taken yet: all bytes of the file count as judged."""
+        """Read every block that was not read yet, so that all bytes of the file count as judged."""
         for index in range(-(-self.source.size // BLOCK)):
             if index not in self.seen:
                 self.block(index)
 
 
-class View:
-    """`size` bytes of the source of `blocks` from `start`. Offsets count from there.
+class FileView:
+    """The `size` bytes from `start` on of the source of `blocks`. Offsets count from `start`.
 
-    A method that is asked for bytes outside raises Malformed.
+    Every method raises Malformed for bytes outside.
     """
 
     def __init__(self, blocks: Blocks, start: int, size: int) -> None:
@@ -74,17 +75,17 @@ class View:
         self.start = start
         self.size = size
 
-    def part(self, offset: int, length: int) -> View:
-        """A range of this one."""
+    def part(self, offset: int, length: int) -> FileView:
+        """A view of a range of this one."""
         self._inside(offset, length)
-        return View(self.blocks, self.start + offset, length)
+        return FileView(self.blocks, self.start + offset, length)
 
     def step(self, count: int = 1) -> None:
         """Count `count` parts of the format against `Limits.passive_steps`."""
         self.blocks.spend(count)
 
     def get(self, offset: int, length: int) -> bytes:
-        """Exactly `length` bytes. They are in memory at once: large runs go through `runs`."""
+        """Exactly `length` bytes, all of them in memory. For a large range use `runs`."""
         self._inside(offset, length)
         at = self.start + offset
         inside = at & (BLOCK - 1)
@@ -133,7 +134,7 @@ class View:
             inside = at & (BLOCK - 1)
             end = min(len(block), inside + stop - at)
             if kept:
-                # What lies across the border of two blocks.
+                # A match may lie across the border of two blocks.
                 found = pattern.search(kept + block[inside : min(end, inside + longest - 1)])
                 if found:
                     return at - len(kept) + found.start() - self.start
@@ -146,6 +147,6 @@ class View:
         return -1
 
     def _inside(self, offset: int, length: int) -> None:
-        # SECURITY: before anything is allocated, or a length from the file allocates terabytes.
+        # SECURITY: before any memory is allocated: the length may come from the file, and say terabytes.
         if offset < 0 or length < 0 or offset + length > self.size:
             raise Malformed("a part does not lie inside the file", offset=max(0, min(offset, self.size)))

@@ -1,7 +1,7 @@
-"""One entry of a zip directory, and what is looked at when it is not the plain entry of a plain writer.
+"""One entry of a zip directory, and the checks of an entry that is not as plain writers make it.
 
-Judges the fields of the directory, of the local header and of the descriptor; reads no member. Each check compares what
-two readers in use would make of the same bytes.
+Judges the fields of the directory, of the local header and of the descriptor; reads no member. Each check asks whether
+two readers in use would take the same bytes differently. `rules.py` says what each difference is worth.
 
 Layouts: APPNOTE.TXT 4.3.7, 4.3.9, 4.3.12, 4.4.4, 4.5.3, 4.6.9.
 """
@@ -24,18 +24,26 @@ DESCRIPTOR, UTF8 = 0x0008, 0x0800
 _ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 _DEFLATE_LEVEL = 0x0006
 LONGEST_NAME = 511
-"""Bytes of a name that torch lists; it cuts longer ones there, and may take them for another member."""
+"""Bytes of a name that torch lists. It cuts a longer name there, and may then take the member for another one."""
 
 _FULL = 0xFFFFFFFF
 _LOCAL = struct.Struct("<4sHHHIIIIHH")
 _UNSAFE = r"^/|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)"
 _DOTTED = r"//|(?:^|/)\.(?:/|$)"
-# Lengths of a descriptor: with or without its signature, 32 or 64 bits wide.
+# A descriptor may have a signature or none, and sizes of 32 or 64 bits; nothing in it says which. So the length of the
+# gap has to tell.
 _DESCRIPTORS = {12: "<III", 16: "<4xIII", 20: "<IQQ", 24: "<4xIQQ"}
 
 
-class Entry(Leaf):
-    """One member. Offsets are absolute; `length` bytes lie at `data` in the file and inflate to `size`."""
+class ZipEntry(Leaf):
+    """One member of a zip. Offsets count from the beginning of the file.
+
+    name            as text; until `check_name` has seen it, its bytes as latin-1
+    method, flags   compression method and general purpose flags
+    crc             CRC-32 of the content
+    length, size    bytes in the file, and of the content
+    header, data    where the local header and the bytes lie; `data` is -1 until the local header is read
+    """
 
     __match_args__ = ("name", "method", "flags", "crc", "length", "size", "header", "data")
     __slots__ = __match_args__
@@ -53,25 +61,21 @@ class Entry(Leaf):
         self.data: Final = data
 
     @property
-    def is_folder(self) -> bool:
-        """Whether this only names a folder."""
-        return self.name.endswith("/") and not self.size
-
-    @property
     def readable(self) -> bool:
-        """Whether the bytes of this member can be had: stored or deflated, and not encrypted."""
+        """Whether we can read the content: it is stored or deflated, and not encrypted."""
         return self.method in (STORED, DEFLATED) and not self.flags & _ENCRYPTED
 
 
-def check_central(entry: Entry, extra: bytes, attributes: tuple[int, int], shift: int, notes: Notes) -> Entry:
-    """`entry` with its zip64 values, after judging what is not plain in it.
+def check_central(entry: ZipEntry, extra: bytes, attributes: tuple[int, int], shift: int, notes: Notes) -> ZipEntry:
+    """Check the fields of the directory, and return `entry` with its zip64 values.
 
-    `attributes` are the external attributes and the disk number. Offsets of the findings are those of the local header,
-    since that is where the member is.
+    `attributes` are the external attributes and the disk number. Findings have the offset of the local header, because
+    that is where the member lies.
     """
     external, disk = attributes
     name, method, flags = entry.name, entry.method, entry.flags
-    entry = _extras(entry, extra, shift, notes)
+    if extra or _FULL in (entry.size, entry.length, entry.header - shift):
+        entry = _extras(entry, extra, shift, notes)
 
     def note(rule: str, message: str) -> None:
         notes.add(rule, message, member=name, offset=entry.header)
@@ -84,7 +88,8 @@ def check_central(entry: Entry, extra: bytes, attributes: tuple[int, int], shift
         note(
             "zip-method", f"the member is compressed by method {method}, which torch does not read and safeload neither"
         )
-    # SECURITY: torch takes `size` bytes, `zipfile` takes `length`; the difference is somebody else's bytes.
+    # SECURITY: torch reads `size` bytes of a stored member, `zipfile` reads `length`: one of them reads bytes that
+    # belong to another member, or stops before the payload.
     if method == STORED and entry.length != entry.size and not flags & _ENCRYPTED:
         note("zip-stored-size", f"a member stored as it is has two sizes, {entry.length} and {entry.size} bytes")
     if disk not in (0, 0xFFFF):
@@ -96,8 +101,8 @@ def check_central(entry: Entry, extra: bytes, attributes: tuple[int, int], shift
     return entry
 
 
-def _extras(entry: Entry, extra: bytes, shift: int, notes: Notes) -> Entry:
-    """`entry` with its zip64 values; judges the extra fields of the directory."""
+def _extras(entry: ZipEntry, extra: bytes, shift: int, notes: Notes) -> ZipEntry:
+    """Check the extra fields of the directory, and return `entry` with its zip64 values."""
     wide: bytes | None = None
     at = 0
     while at + 4 <= len(extra):
@@ -105,11 +110,11 @@ def _extras(entry: Entry, extra: bytes, shift: int, notes: Notes) -> Entry:
         field = extra[at + 4 : at + 4 + length]
         at += 4 + length
         if kind == 1 and wide is None:
-            wide = field
+            wide = field  # readers differ about a second zip64 field: the first counts here, and the second is noted
         elif kind == 1:
             notes.add("zip-extra", "the member has two zip64 fields", member=entry.name, offset=entry.header)
-        elif kind == 0x7075 and not _same_name(field, entry.name):
-            # SECURITY: Python 3.13's zipfile renames the member to what stands here; torch does not.
+        elif kind == 0x7075 and not _same_name(field, entry):
+            # SECURITY: zipfile of Python 3.13 gives the member this name; older ones, and torch, do not.
             notes.add(
                 "zip-unicode-path",
                 "an extra field gives the member another name, which some readers follow",
@@ -119,6 +124,8 @@ def _extras(entry: Entry, extra: bytes, shift: int, notes: Notes) -> Entry:
             )
     if at > len(extra):
         notes.add("zip-extra", "an extra field of the member is cut off", member=entry.name, offset=entry.header)
+    # A value of all ones says "see the zip64 field", which holds only those values, in this order. A reader that takes
+    # the fields by position would read another size or offset, so a missing value is noted and nothing is guessed.
     header = entry.header - shift
     wanted = [entry.size, entry.length, header].count(_FULL)
     if not wanted:
@@ -131,16 +138,22 @@ def _extras(entry: Entry, extra: bytes, shift: int, notes: Notes) -> Entry:
     return entry.but(size=size, length=length, header=header + shift)
 
 
-def _same_name(field: bytes, name: str) -> bool:
-    """Whether an Info-ZIP unicode path field says what the entry's own name says, or is void for its checksum."""
-    raw = name.encode("latin-1")
+def _same_name(field: bytes, entry: ZipEntry) -> bool:
+    """Whether an Info-ZIP unicode path field repeats the entry's own name.
+
+    A field of another version, or with a wrong checksum of the name, does not. A name in an unknown encoding cannot be
+    compared, and passes: `check_name` notes it.
+    """
+    raw = entry.name.encode("latin-1")
     if len(field) < 5 or field[0] != 1 or int.from_bytes(field[1:5], "little") != zlib.crc32(raw):
         return False
-    return not raw.isascii() or field[5:] == raw
+    return field[5:] == raw or not (raw.isascii() or entry.flags & UTF8)
 
 
-def check_name(entry: Entry, raw: bytes, notes: Notes) -> Entry:
-    """`entry` with its name as text, after judging a name that is not plain."""
+def check_name(entry: ZipEntry, raw: bytes, notes: Notes) -> ZipEntry:
+    """Check a name that is not plain, and return `entry` with its name as text."""
+    # Without the UTF-8 flag a name is in cp437 by the specification, and in any encoding in practice. Such a name gets
+    # a finding below, because nobody knows by which name a loader would find the member.
     if raw.isascii():
         name, known = raw.decode("ascii"), True
     else:
@@ -154,7 +167,8 @@ def check_name(entry: Entry, raw: bytes, notes: Notes) -> Entry:
     def note(rule: str, message: str) -> None:
         notes.add(rule, message, member=where, offset=entry.header, evidence=repr(raw[:150]))
 
-    # SECURITY: `zipfile` cuts a name at NUL, torch does not: "data.pkl\0x" replaces the "data.pkl" that torch reads.
+    # SECURITY: `zipfile` cuts a name at a NUL, torch does not: to `zipfile` "data.pkl\0x" is the "data.pkl" that torch
+    # reads from another member.
     if "\0" in name:
         note("zip-name-nul", "the name holds a NUL, at which some readers cut it and take this member for another")
     elif not known or not name or not name.isprintable() or "\\" in name or re.search(_DOTTED, name):
@@ -170,8 +184,12 @@ def check_name(entry: Entry, raw: bytes, notes: Notes) -> Entry:
     return entry.but(name=name)
 
 
-def check_local(source: Source, head: bytes, entry: Entry, raw: bytes, notes: Notes) -> bool:
-    """Compare the local header `head` (30 bytes and as many as `raw`) with its entry; False when it is none."""
+def check_local(source: Source, head: bytes, entry: ZipEntry, raw: bytes, notes: Notes) -> bool:
+    """Compare a local header with its entry. False when there is no local header at this place.
+
+    `head` are 30 bytes and as many more as the name `raw` has. Readers that stream a zip believe local headers, readers
+    that seek believe the directory: each field that differs makes two files of one.
+    """
     mark, _, flags, method, _, crc, length, size, names, extra = _LOCAL.unpack_from(head)
 
     def note(rule: str, message: str) -> None:
@@ -190,16 +208,16 @@ def check_local(source: Source, head: bytes, entry: Entry, raw: bytes, notes: No
         at = entry.header + _LOCAL.size + names
         fields = source.read(at, extra) if at + extra <= source.size else b""
         length, size = _local_zip64(fields, length, size)
-    # A writer that cannot go back leaves zeros here and says so by the descriptor flag.
+    # A writer that cannot seek leaves zeros here, sets the descriptor flag, and writes the values behind the member.
     zeros = bool(flags & DESCRIPTOR)
     agreed = ((length, entry.length), (size, entry.size), (crc, entry.crc))
-    if any(mine != told and not (zeros and mine == 0) for mine, told in agreed):
+    if any(mine != stated and not (zeros and mine == 0) for mine, stated in agreed):
         note("zip-local-sizes", "the local header says another size or checksum than the directory")
     return True
 
 
 def _local_zip64(fields: bytes, length: int, size: int) -> tuple[int, int]:
-    """The 64-bit values of a local header; -1, which equals nothing, when they are missing."""
+    """The 64-bit values of a local header; -1, which is equal to no value, when they are missing."""
     at = 0
     while at + 4 <= len(fields):
         kind, count = struct.unpack_from("<HH", fields, at)
@@ -213,15 +231,19 @@ def _local_zip64(fields: bytes, length: int, size: int) -> tuple[int, int]:
     return -1, -1
 
 
-def check_gap(entry: Entry, gap: int, between: bytes | None, end: int, notes: Notes) -> None:
-    """Judge the `gap` bytes that follow `entry`, which ends at `end`; `between` are they when there are at most 24."""
+def check_gap(entry: ZipEntry, gap: int, between: bytes | None, end: int, notes: Notes) -> None:
+    """Judge the `gap` bytes behind the data of `entry`, which ends at `end`: they have to be its descriptor.
+
+    `between` are those bytes when there are at most 24, else None.
+    """
     has = bool(entry.flags & DESCRIPTOR)
 
     def note(rule: str, message: str) -> None:
         notes.add(rule, message, member=entry.name, offset=end)
 
     if gap < 0:
-        # SECURITY: shared bytes let one member stand in another, and make small files inflate without end.
+        # SECURITY: with shared bytes one member lies inside another, and readers see one or the other; and a small file
+        # can inflate without bound, because many members share one compressed run.
         note("zip-overlap", f"the member runs {-gap} bytes into what follows it")
     elif has and between is not None and gap in _DESCRIPTORS:
         crc, length, size = struct.unpack(_DESCRIPTORS[gap], between)

@@ -1,13 +1,14 @@
-"""Which readers of zips take a file, by the names in its directory. Peeks only, and never raises.
+"""Which of our zip readers take a file, by the names in its directory. Peeks only, and never raises.
 
-Several loaders may fit one archive: each gets its reading. Names are compared as that loader compares them: torch's
-reader without regard to case and below the folder of the first entry, `zipfile` exactly and from the root.
+Several loaders may take one archive: it then gets one reading for each. A name is compared as the loader compares it:
+torch's reader ignores case and looks below the folder of the first entry; `zipfile` compares exactly, from the root.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import partial
 
 from safeload.containers.zip.end import CENTRAL, LOCAL, find_end, read_end
 from safeload.containers.zip.pieces import pieces
@@ -21,18 +22,19 @@ PT2_OLD, MAR, KERAS, SKOPS, SB3, NPZ, SEQUENCE, OTHER = (
 )  # fmt: skip
 FLAVOURS = frozenset({TORCH, SCRIPT, PACKAGE, PT2, PT2_OLD, MAR, KERAS, SKOPS, SB3, NPZ, SEQUENCE, OTHER})
 
-# A directory is looked at up to here; a file with a larger one is read by what its first members are.
+# Bytes of a directory that are looked at. In a larger one the first members decide.
 _MOST = 256 << 20
 _LENGTHS = struct.Struct("<HHH")
 
-# Names below the archive's folder, in lower case: an archive that has all of one group is of that flavour.
+# Flavour -> groups of names below the archive's folder, in lower case. An archive that has all names of one group is of
+# that flavour.
 _BELOW: tuple[tuple[str, tuple[tuple[bytes, ...], ...]], ...] = (
     (PACKAGE, ((b".data/extern_modules",), (b".data/python_version",))),
     # The loader of AOTInductor asks for no more than the beginning of a name.
     (PT2, ((b"archive_format",), (b"archive_version",), (b"data/aotinductor/",))),
 )
 _SCRIPT = (b"constants.pkl", b"bytecode.pkl")
-# Names as `zipfile` finds them.
+# The same for names as `zipfile` finds them.
 _AT_ROOT: tuple[tuple[str, tuple[tuple[bytes, ...], ...]], ...] = (
     (PT2_OLD, ((b"serialized_exported_program.json",),)),
     (KERAS, ((b"config.json", b"metadata.json"), (b"config.json", b"model.weights.h5"),
@@ -42,47 +44,11 @@ _AT_ROOT: tuple[tuple[str, tuple[tuple[bytes, ...], ...]], ...] = (
 )  # fmt: skip
 
 
-class _Peeking:
-    """A Source whose reads are not remembered as judged."""
-
-    __slots__ = ("source",)
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-
-    @property
-    def name(self) -> str:
-        return self.source.name
-
-    @property
-    def size(self) -> int:
-        return self.source.size
-
-    def read(self, offset: int, length: int) -> bytes:
-        data = self.source.peek(offset, length) if 0 <= offset <= self.size and length >= 0 else b""
-        if len(data) != length:
-            raise Malformed("a range lies outside the input", offset=offset)
-        return data
-
-    def peek(self, offset: int, length: int) -> bytes:
-        return self.source.peek(offset, length)
-
-    def pass_over(self, offset: int, length: int) -> bytes:
-        """Nothing here counts as judged."""
-        return self.read(offset, length)
-
-    def judged_sha256(self) -> str:
-        return self.source.judged_sha256()
-
-    def close(self) -> None:
-        """Nothing of its own to close."""
-
-
 def flavours(source: Source) -> tuple[str, ...]:
-    """The names of the containers that read `source`, () when it is no zip; the one that torch would take comes first.
+    """The names of the containers that read `source`, the one that torch would take first. () when it is no zip.
 
-    A file is a zip when it starts like one (torch, numpy) or ends like one (`zipfile`): a file that is one by its end
-    only is read as a zip too, whatever else it is.
+    torch and numpy recognise a zip by its start, `zipfile` by its end. So a file that is a zip by its end only is read
+    as one too, whatever else it is.
     """
     try:
         starts = source.peek(0, 4) == LOCAL
@@ -91,19 +57,27 @@ def flavours(source: Source) -> tuple[str, ...]:
         if starts and pieces(source):
             return (SEQUENCE,)
         try:
-            end = read_end(_Peeking(source), Notes())
+            end = read_end(source, Notes(), partial(_peek_all, source))
             directory = source.peek(end.directory, min(end.size, _MOST))
         except Malformed:
-            # Its reader will say what is wrong with it.
+            # The reader will say what is wrong with the file; this only has to pick one.
             return (TORCH if starts and b"data" in source.peek(0, 512) else OTHER,)
         return _by_names(directory)
     except InputError:
         return ()
 
 
+def _peek_all(source: Source, offset: int, length: int) -> bytes:
+    """Exactly `length` bytes, without counting them as judged. Raises Malformed for a range outside the input."""
+    data = source.peek(offset, length) if length >= 0 else b""
+    if len(data) != length:
+        raise Malformed("a range lies outside the input", offset=offset)
+    return data
+
+
 def _by_names(directory: bytes) -> tuple[str, ...]:
     """The flavours of an archive with this central directory."""
-    # Looking for the text first spares walking through the names of a large directory.
+    # A search in the bytes of the directory is fast. Only where it finds the text are the names walked.
     lowered = directory.lower()
     folder, slash, _ = next(_names(directory), b"").lower().partition(b"/")
 
@@ -117,7 +91,7 @@ def _by_names(directory: bytes) -> tuple[str, ...]:
         return name in directory and any(other == name for other in _names(directory))
 
     found: list[str] = []
-    # torch.load asks for constants.pkl first: an archive with one is never read as a checkpoint.
+    # torch.load first asks for constants.pkl, and never reads an archive with one as a checkpoint.
     if any(map(below, _SCRIPT)) or (below(b"model.json") and folder + b"/code/" in lowered):
         found.append(SCRIPT)
     elif below(b"data.pkl"):
@@ -128,7 +102,8 @@ def _by_names(directory: bytes) -> tuple[str, ...]:
     found.extend(
         name for name, groups in _AT_ROOT if name not in found and any(all(map(at_root, group)) for group in groups)
     )
-    # Keras builds the model before it misses anything else. What is unpacked is judged as a folder.
+    # Keras builds the model from config.json before it misses any other member. A .mar is excepted: it is unpacked, and
+    # judged as a folder.
     if found and not {MAR, KERAS} & set(found) and at_root(b"config.json"):
         found.append(KERAS)
     names = _names(directory)
@@ -138,7 +113,7 @@ def _by_names(directory: bytes) -> tuple[str, ...]:
 
 
 def _names(directory: bytes) -> Iterator[bytes]:
-    """The names in a directory, as they are spelled."""
+    """The names in a central directory, as bytes."""
     at, unpack = 0, _LENGTHS.unpack_from
     while directory.startswith(CENTRAL, at) and at + 46 <= len(directory):
         names, extra, note = unpack(directory, at + 28)

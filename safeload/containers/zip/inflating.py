@@ -1,4 +1,4 @@
-"""Raw deflate, a small piece at a time and never more than was announced. Knows no archive."""
+"""Inflates raw deflate, a small piece at a time, and never more than the archive announces. Knows no archive."""
 
 from __future__ import annotations
 
@@ -13,17 +13,23 @@ _PIECE = 1 << 20
 def inflated_pieces(
     take: Callable[[int, int], bytes], start: int, length: int, size: int, what: str
 ) -> Iterator[bytes]:
-    """The content of a stream of `length` bytes from `start`, `size` bytes together.
+    """The content of a deflate stream, in pieces.
 
-    take   gives exactly so many bytes: offset, length
-    what   the stream belongs to, for the message
+    Args:
+        take: Takes an offset and a length, and returns exactly so many bytes.
+        start: Where the stream begins.
+        length: Bytes of the stream.
+        size: Bytes of the content, as the directory announces.
+        what: What the stream belongs to, for the message.
 
-    Raises Malformed, at the latest after the last piece, when the stream gives anything else than `size` bytes, does
-    not end with itself, or has bytes behind its end.
+    Raises:
+        Malformed: The stream gives fewer or more than `size` bytes, is cut off, or has bytes behind its end. The caller
+            may learn this only after the last piece.
     """
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     at, stop = start, start + length
-    # SECURITY: one byte more than announced, never all: what a stream inflates to is the attacker's choice.
+    # SECURITY: at most one byte more than announced. How far a stream inflates is the attacker's choice, so an
+    # unbounded call could fill the memory; the one byte more shows that the announcement is wrong.
     left, piece = size + 1, b""
     try:
         while left and not inflater.eof and (at < stop or piece):

@@ -1,4 +1,4 @@
-"""Where one zip ends and the next begins in a file of several. Peeks only; says nothing about what is in them."""
+"""Finds where one zip ends and the next begins in a file of several. Peeks only, and looks at no member."""
 
 from __future__ import annotations
 
@@ -8,51 +8,53 @@ from typing import NamedTuple
 from safeload.containers.zip.end import CENTRAL, END, LOCAL, LOCATOR, RECORD
 from safeload.source import Source
 
-# Archives in one file; a shard has one for each tensor in it.
+# The most archives that a file may consist of; a shard of a distributed checkpoint has one for each of its tensors.
 _MOST = 100_000
 
 
-class Piece(NamedTuple):
-    """One archive: [start, end) of the file, and where its own records lie (`record` is -1 without zip64).
+class ZipPiece(NamedTuple):
+    """One archive of a file of several.
 
-    told_record, told_directory   what it says of itself, counted from its start by a writer that knows of nothing else
+    start, end          [start, end) of the file
+    directory, record   where its directory and its zip64 record lie in the file; `record` is -1 without zip64
+    stated_*            the same as the archive says, whose writer counts from the start of the archive
     """
 
     start: int
     end: int
     directory: int
     record: int
-    told_record: int
-    told_directory: int
+    stated_record: int
+    stated_directory: int
 
 
-def last_piece(source: Source, end: int) -> Piece | None:
-    """The archive without comment that ends at `end`, None when there is none."""
+def last_piece(source: Source, end: int) -> ZipPiece | None:
+    """The archive that ends at `end` and has no comment; None when there is none."""
     at = end - 22
     tail = source.peek(at, 22) if at >= 0 else b""
     if not tail.startswith(END) or tail[20:] != b"\0\0":
         return None
-    size, told = struct.unpack_from("<II", tail, 12)
-    record = told_record = -1
+    size, stated = struct.unpack_from("<II", tail, 12)
+    record = stated_record = -1
     stop = at
     locator = source.peek(at - 20, 20) if at >= 76 else b""
     if locator.startswith(LOCATOR):
         record = stop = at - 76
-        told_record = int.from_bytes(locator[8:16], "little")
+        stated_record = int.from_bytes(locator[8:16], "little")
         wide = source.peek(record, 56)
         if not wide.startswith(RECORD):
             return None
-        size, told = struct.unpack_from("<QQ", wide, 40)
+        size, stated = struct.unpack_from("<QQ", wide, 40)
     directory = stop - size
-    start = directory - told
+    start = directory - stated
     if not 0 <= start <= directory or source.peek(start, 4) != LOCAL or source.peek(directory, 4) != CENTRAL:
         return None
-    return Piece(start, end, directory, record, told_record, told)
+    return ZipPiece(start, end, directory, record, stated_record, stated)
 
 
-def pieces(source: Source) -> tuple[Piece, ...]:
-    """The archives that `source` is made of, in the order of the file; () unless two or more tile it."""
-    found: list[Piece] = []
+def pieces(source: Source) -> tuple[ZipPiece, ...]:
+    """The archives of `source`, in the order of the file; () unless it consists of two or more and nothing else."""
+    found: list[ZipPiece] = []
     end = source.size
     while end:
         piece = last_piece(source, end)

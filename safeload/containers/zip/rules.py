@@ -1,8 +1,9 @@
-"""What every zip rule is worth: rule id -> verdict, severity and remedy; and the collector that bounds their number.
+"""The verdict, severity and remedy of each zip rule, and the collector that bounds the number of findings.
 
-Only data and bookkeeping: no byte of a file is read here. A rule stands here when two readers in use take different
-bytes for the same member, or when bytes lie where no reader of ours looked. DANGEROUS means that no known writer makes
-such a file and that it hides something from one of the readers; UNJUDGED that it cannot be understood in one way only.
+Holds data and keeps count; reads no byte of a file. A rule is here for one of two reasons: two readers in use take
+different bytes for the same member, or bytes lie where our reader does not look. DANGEROUS means that no known writer
+makes such a file, and that it hides something from one of the readers. UNJUDGED means that there is more than one way
+to understand the file.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import NamedTuple
 from safeload.findings import Finding, Severity, Verdict
 
 EXAMPLES = 10
-"""Findings kept of one rule in one archive; the others are counted in one more."""
+"""How many findings of one rule are kept for one archive. One more finding then says how many there were."""
 
 _DANGEROUS, _UNJUDGED, _UNVETTED, _CLEAN = Verdict.DANGEROUS, Verdict.UNJUDGED, Verdict.UNVETTED, Verdict.CLEAN
 _CRITICAL, _HIGH, _MEDIUM, _LOW, _INFO = Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW, Severity.INFO
@@ -23,7 +24,7 @@ _PROGRAM = "Load it only if you trust its source: ask its author for the weights
 
 
 class Rule(NamedTuple):
-    """The worth of one rule."""
+    """What a finding of one rule says."""
 
     verdict: Verdict
     severity: Severity
@@ -31,19 +32,29 @@ class Rule(NamedTuple):
 
 
 RULES: dict[str, Rule] = {
-    # Two readings of one file.
+    # Two readings of one file. miniz is torch's reader; `zipfile` is that of numpy, Keras and skops.
+    # miniz goes to the offset in the end record, `zipfile` to the place in front of it.
     "zip-two-directories": Rule(_DANGEROUS, _CRITICAL, _FORGED),
+    # miniz follows the zip64 locator, `zipfile` takes the zip64 record in front of it.
     "zip-zip64-elsewhere": Rule(_DANGEROUS, _CRITICAL, _FORGED),
+    # miniz reads as many entries as announced, `zipfile` all that the directory has room for.
     "zip-count-mismatch": Rule(_DANGEROUS, _CRITICAL, _FORGED),
+    # Readers that search for the end record in other ways find the records in the comment.
     "zip-end-hidden": Rule(_DANGEROUS, _HIGH, _FORGED),
+    # miniz finds an arbitrary one of several, in any case; `zipfile` the last one with exactly this name.
     "zip-duplicate-name": Rule(_DANGEROUS, _CRITICAL, _FORGED),
+    # `zipfile` cuts the name at the NUL, miniz does not.
     "zip-name-nul": Rule(_DANGEROUS, _CRITICAL, _FORGED),
     "zip-name-traversal": Rule(_DANGEROUS, _HIGH, "Do not extract this file: a member would be written elsewhere."),
+    # `zipfile` of Python 3.13 takes the name in the extra field, older ones and miniz that of the entry.
     "zip-unicode-path": Rule(_DANGEROUS, _HIGH, _FORGED),
+    # Readers of a stream take the local header's name, readers that seek the directory's; `zipfile` refuses the member.
     "zip-local-name": Rule(_DANGEROUS, _CRITICAL, _FORGED),
+    # The same bytes are two members, and are judged as one thing and read as another.
     "zip-overlap": Rule(_DANGEROUS, _HIGH, _FORGED),
+    # miniz reads `size` bytes of the member, `zipfile` reads `length`.
     "zip-stored-size": Rule(_DANGEROUS, _HIGH, _FORGED),
-    # Bytes outside the members, or end records that do not agree.
+    # Bytes outside the members, in which another program may find another file; or end records that do not agree.
     "zip-prefix": Rule(_UNJUDGED, _HIGH, "Cut the bytes before the archive off and judge the two files separately."),
     "zip-gap": Rule(_UNJUDGED, _MEDIUM, _REPACK),
     "zip-directory-gap": Rule(_UNJUDGED, _MEDIUM, _REPACK),
@@ -91,7 +102,7 @@ RULES: dict[str, Rule] = {
 
 
 class Notes:
-    """Findings of one archive, bounded for each rule. `take` hands out what came since the last call."""
+    """Collects the findings of one archive, and keeps a bounded number of each rule."""
 
     __slots__ = ("_counts", "_new")
 
@@ -109,10 +120,10 @@ class Notes:
         verdict: Verdict | None = None,
         evidence: str = "",
     ) -> None:
-        """Remember a finding of `rule`; `verdict` replaces the rule's own where the place makes a difference."""
+        """Add a finding of `rule`. `verdict` replaces that of the rule, where the place makes a difference."""
         worth = RULES[rule]
         verdict = verdict or worth.verdict
-        # SECURITY: counted by verdict too, so that many mild cases of a rule never push out a worse one.
+        # SECURITY: counted by rule and verdict. Counted by rule alone, ten mild cases would push out a dangerous one.
         seen = self._counts[rule, verdict] = self._counts.get((rule, verdict), 0) + 1
         if seen <= EXAMPLES:
             self._new.append(
@@ -134,8 +145,8 @@ class Notes:
         return tuple(new)
 
     def rest(self) -> tuple[Finding, ...]:
-        """One finding for each rule that was met more often than it was reported; call it last."""
-        return tuple(
+        """As `take`, with one more finding for each rule that was met too often to list. Call it last."""
+        return self.take() + tuple(
             Finding(
                 rule,
                 verdict,

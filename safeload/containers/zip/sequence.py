@@ -1,14 +1,14 @@
-"""Zips written one behind the other, as a shard (`.distcp`) of torch's distributed checkpoints holds them.
+"""Zips written one behind the other, as in a shard (`.distcp`) of torch's distributed checkpoints.
 
-Each archive counts its offsets from its own beginning. Every one is judged as a file of its own; nothing stands between
-them. Reads end records only.
+Each archive counts its offsets from its own beginning. The scanner judges each as a file of its own; no byte lies
+between them. Reads end records only.
 
-Layout: torch/distributed/checkpoint/filesystem.py (`_write_item`), whose `.metadata` gives offset and length of each.
+Layout: torch/distributed/checkpoint/filesystem.py (`_write_item`); `.metadata` there has offset and length of each.
 """
 
 from __future__ import annotations
 
-from safeload.containers.interface import Layout, Nested, Reading
+from safeload.containers.interface import ContainerLayout, Nested, Reading
 from safeload.containers.zip.end import CENTRAL, RECORD
 from safeload.containers.zip.flavour import SEQUENCE, flavours
 from safeload.containers.zip.pieces import pieces
@@ -37,11 +37,12 @@ class ZipSequence:
             raise LimitExceeded(f"the file holds {len(found)} archives", limit="members")
         notes = Notes()
         first, last = found[0], found[-1]
-        # SECURITY: torch, given the whole file, follows the last archive's offsets from the beginning of the file. They
-        # may lead to the first archive, which is judged, or nowhere; anything else is an archive that nobody judged.
+        # SECURITY: torch.load of the whole file takes the end record of the last archive, and counts its offsets from
+        # the beginning of the file. That may lead to the records of the first archive, which is judged, or to no
+        # record. Any other record there belongs to an archive that nobody would judge.
         for place, mark, expected in (
-            (last.told_record, RECORD, first.record),
-            (last.told_directory, CENTRAL, first.directory),
+            (last.stated_record, RECORD, first.record),
+            (last.stated_directory, CENTRAL, first.directory),
         ):
             if 0 <= place < source.size and place != expected and source.peek(place, 4) == mark:
                 notes.add(
@@ -54,4 +55,4 @@ class ZipSequence:
         for number, piece in enumerate(found):
             length = piece.end - piece.start
             yield Nested(f"archive {number}", Extent(piece.start, length, length))
-        return Layout(metadata={"archives": str(len(found))})
+        return ContainerLayout(metadata={"archives": str(len(found))})

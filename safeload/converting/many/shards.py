@@ -106,7 +106,7 @@ def index_text(weight_map: Mapping[str, str], total_size: int, metadata: Mapping
 
 
 def read_index(path: str) -> Index:
-    """The index at `path`, with its size and digest. Raises as `shard_index.parse_index` does."""
+    """The index at `path`, with its size and digest. Raises as `scanning.shards.index.parse_index` does."""
     with open(path, "rb") as file:
         raw = file.read(INDEX_BYTES + 1)
     shown = ascii(os.path.basename(path))[1:-1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from safeload.containers.interface import Layout
+from safeload.containers.interface import ContainerLayout
 from safeload.containers.safetensors_file import Safetensors
 from safeload.converting.encoding import CODES
 from safeload.converting.interface import Stored, Verification
@@ -17,6 +17,7 @@ from safeload.converting.portions import Crew, Told, hands, portions
 from safeload.converting.verify.comparing import Comparison
 from safeload.errors import LimitExceeded, Malformed, MissingExtra, NotEqual
 from safeload.findings import Finding
+from safeload.install import install_line
 from safeload.limits import Limits
 from safeload.source import Source
 
@@ -26,7 +27,7 @@ def library_says(path: str, tensors: Mapping[str, Stored]) -> str:
     try:
         import safetensors
     except ImportError as error:
-        raise MissingExtra("conversion needs safetensors: pip install 'safeload[convert]'") from error
+        raise MissingExtra(f"conversion needs safetensors: {install_line('convert')}") from error
     opened: Any = safetensors.safe_open
     try:
         # Reads by position where the library can: its other way is a map of the file.
@@ -51,7 +52,7 @@ def library_says(path: str, tensors: Mapping[str, Stored]) -> str:
     return f"safetensors {safetensors.__version__}"
 
 
-def declared(source: Source, limits: Limits) -> Layout:
+def declared(source: Source, limits: Limits) -> ContainerLayout:
     """What the header of an output declares, by our own reader of the format. Raises NotEqual for what is wrong."""
     reading = Safetensors().read(source, limits)
     try:
@@ -60,7 +61,7 @@ def declared(source: Source, limits: Limits) -> Layout:
             if isinstance(part, Finding):
                 raise NotEqual(f"the header of the output is faulty: {part.message}")
     except StopIteration as stop:
-        found: Layout = stop.value
+        found: ContainerLayout = stop.value
         return found
     except (Malformed, LimitExceeded) as error:
         raise NotEqual(f"the header of the output cannot be read: {error.message}") from error

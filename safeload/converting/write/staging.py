@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,6 +20,7 @@ from safeload.document.document import Document
 from safeload.errors import InputError, MissingExtra, NotEqual, OutputError
 from safeload.findings import Verdict
 from safeload.inputs import FileSource
+from safeload.install import install_line
 from safeload.limits import Limits
 from safeload.policy import Policy
 from safeload.scanning.scanner import scan_source
@@ -100,7 +102,7 @@ def _filled(
         from safeload.converting.verify.verify import prepared
         from safeload.converting.write.writer import Writer
     except ImportError as error:
-        raise MissingExtra("conversion needs numpy and safetensors: pip install 'safeload[convert]'") from error
+        raise MissingExtra(f"conversion needs numpy and safetensors: {install_line('convert')}") from error
     crew = Crew()
     options = job.options
     with ExitStack() as stack:
@@ -181,7 +183,11 @@ def _judged(job: Job, layout: Layout, output: Output, sidecar: Output | None) ->
             # The reader looks for the tree beside the file: it stands there under a name for it alone.
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             source.path = os.path.join(folder, "output.safetensors")
-            os.symlink(sidecar.readable, sidecar_path(Path(source.path)))
+            beside = sidecar_path(Path(source.path))
+            if os.name == "nt":  # where few users may make a link
+                shutil.copyfile(sidecar.readable, beside)
+            else:
+                os.symlink(sidecar.readable, beside)
         if judged_output(source, job.options.policy, job.options.limits).metadata != layout.metadata:
             raise NotEqual("the metadata of the output are not those that were written")
 

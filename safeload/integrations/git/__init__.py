@@ -1,1 +1,1 @@
-"""Files as git has them: the index, what a checkout writes, and the rules of the commit that a change builds on."""
+"""Files as git has them: in the index, as a checkout writes them; and the rules in the commit below a change."""

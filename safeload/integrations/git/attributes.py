@@ -1,6 +1,6 @@
-"""What git's attributes say of files in the index: to this clone, to another's, and to one on a system without case.
+"""git's attributes of files in the index: for this clone, for other clones, and for systems that ignore case.
 
-Git itself reads the attribute files. Here is decided only which of them count: those of the index. Judges nothing.
+git itself reads the attribute files; this file only decides which of them count: those of the index. Judges nothing.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ from collections.abc import Iterable, Mapping
 
 from safeload.errors import InputError
 from safeload.integrations.git.checkout import ATTRIBUTES, Attributes
-from safeload.integrations.git.repository import Blobs, Entry, Repository
+from safeload.integrations.git.repository import Blobs, GitEntry, Repository
 
 _FILE = ".gitattributes"
-# Git itself takes no attribute file above this.
+# git ignores a larger attribute file.
 _LARGEST = 100 << 20
 _WORDS = re.compile(rb"=(?:set|unset|unspecified)(?:\s|$)")
 
 
 class AttributeFiles:
-    """The answers of one run: git is asked once for all names."""
+    """The answers of one run: asks git once, for all names."""
 
-    def __init__(self, repository: Repository, index: Mapping[str, Entry], blobs: Blobs, names: Iterable[str]) -> None:
-        """Raises UsageError when git does not answer."""
+    def __init__(
+        self, repository: Repository, index: Mapping[str, GitEntry], blobs: Blobs, names: Iterable[str]
+    ) -> None:
+        """Ask git. Raises UsageError when it does not answer."""
         asked = tuple(dict.fromkeys(names))
         exact = {name: entry for name, entry in index.items() if _is_file(name, _FILE) and not entry.stage}
         folded = {
@@ -31,7 +33,8 @@ class AttributeFiles:
             for name, entry in index.items()
             if name.lower() != name and _is_file(name.lower(), _FILE) and not entry.stage
         }
-        # SECURITY: git prints the value "unset" as it prints -text; only one of them keeps git from rewriting.
+        # SECURITY: git prints `text=unset`, a value, in the same way as `-text`, but only the second keeps it from
+        # rewriting a file.
         self._certain = not any(_may_spell(blobs, entry, name) for name, entry in {**folded, **exact}.items())
         self.copying = repository.copying_filters()
         self._answers = [repository.attributes(asked, ATTRIBUTES)]
@@ -39,7 +42,7 @@ class AttributeFiles:
             self._answers.append(repository.attributes_elsewhere(asked, ATTRIBUTES, files, fold=fold))
 
     def answers(self, name: str) -> tuple[Attributes, ...]:
-        """What git says of `name`, each answer once."""
+        """The answers for `name`, each once."""
         found = dict.fromkeys(answer[name] for answer in self._answers if name in answer)
         return tuple(Attributes._make((*values, self._certain)) for values in found) or (Attributes(),)
 
@@ -48,7 +51,7 @@ def _is_file(name: str, wanted: str) -> bool:
     return name.rpartition("/")[2] == wanted
 
 
-def _may_spell(blobs: Blobs, entry: Entry, name: str) -> bool:
+def _may_spell(blobs: Blobs, entry: GitEntry, name: str) -> bool:
     try:
         source = blobs.open(entry.oid, name)
     except InputError:

@@ -1,8 +1,8 @@
-"""What a checkout is judged by, read from the commit that it builds on and never from the checkout itself.
+"""The rules for judging a proposed change: from the commit that it builds on, never from the change itself.
 
-Whoever proposes a change may be the attacker: a configuration, a policy pack or a baseline that the change brings along
-would excuse what it brings along. So all three come out of the base commit, and a difference between the two is a
-finding. Reads both commits through git; judges no file and prints nothing.
+The author of a change may be the attacker, and the change could bring a configuration, a policy pack or a baseline that
+lets its files pass. So all three are read from the base commit, and a change of one of them is a finding. Reads both
+commits with git; judges no file and prints nothing.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from safeload.project.configuration import FILE, POLICIES, PYPROJECT, Configurat
 from safeload.report import Report
 
 _BYTES = 64 << 20
-"""The most that a pack, a baseline or a configuration may have; their readers have lower limits of their own."""
+"""Bytes of a pack, a baseline or a configuration. Their readers have lower limits of their own."""
 
 
-class Rules(NamedTuple):
-    """What is in force.
+class RulesInForce(NamedTuple):
+    """The rules of a base commit.
 
-    settings   of the configuration in the base commit
-    policy     a name of a policy, or the path of a copy of the base commit's pack; None for the default
-    baseline   the path of a copy of the base commit's baseline, None for none; `label` is its name in the repository
-    changes    one report for each file that the checkout has otherwise
+    settings   of its configuration
+    policy     the name of a policy, or the path of a copy of its pack; None for the default
+    baseline   the path of a copy of its baseline; None for no baseline
+    label      the name of the baseline in the repository
+    changes    one report for each of these files that the checkout adds or changes
     """
 
     settings: Mapping[str, Setting]
@@ -41,10 +42,10 @@ class Rules(NamedTuple):
 
 
 class BaseRules:
-    """Copies of a base commit's files, for as long as the `with` lasts."""
+    """Copies the files of a base commit that hold rules, for the time of a `with` block."""
 
     def __init__(self, repository: Repository, base: str, head: str = "HEAD") -> None:
-        """Raises UsageError when the clone lacks one of the two commits."""
+        """Find both commits. Raises UsageError when the clone lacks one."""
         self._repository = repository
         found = repository.commit(base)
         if found is None:
@@ -56,7 +57,7 @@ class BaseRules:
             raise UsageError(f"there is no commit {head!r} in this clone")
         self.base, self._head = found, built
         self._folder = tempfile.TemporaryDirectory(prefix="safeload-base-")
-        # Without links: a path below it is compared with it by its text.
+        # Without links, because paths are compared with it as text.
         self._root = os.path.realpath(self._folder.name)
         self._changes: dict[str, Report] = {}
 
@@ -68,10 +69,10 @@ class BaseRules:
     ) -> None:
         self._folder.cleanup()
 
-    def rules(self, policy: str | None, baseline: str | None) -> Rules:
-        """What is in force when `policy` and `baseline` were asked for, as paths in the repository (or policy names).
+    def rules(self, policy: str | None, baseline: str | None) -> RulesInForce:
+        """The rules, when the user asks for this `policy` and `baseline`: paths in the repository, or policy names.
 
-        Without them those of the configuration count. Raises UsageError for what neither commit has.
+        None means what the configuration says. Raises UsageError for a file that neither commit has.
         """
         configuration = self._configuration()
         settings = configuration.settings
@@ -85,10 +86,10 @@ class BaseRules:
                 files.append(self._configured(settings.get(key), key))
         changes = tuple(self._changes[name] for name in sorted(self._changes))
         label = None if files[1] is None else os.path.relpath(files[1], self._root).replace(os.sep, "/")
-        return Rules(settings, files[0], files[1], changes, label)
+        return RulesInForce(settings, files[0], files[1], changes, label)
 
     def _configuration(self) -> Configuration:
-        """The configuration of the base commit that lies nearest to where the command was started."""
+        """The configuration of the base commit that is nearest to the folder in which the command was started."""
         for folder in _upwards(self._repository.prefix):
             for name in (FILE, PYPROJECT):
                 place = f"{folder}{name}"
@@ -101,7 +102,7 @@ class BaseRules:
         return Configuration()
 
     def _configured(self, setting: Setting | None, key: str) -> str | None:
-        """The file that the configuration names. Its path was joined with the folder of our copy."""
+        """The name of a file that the configuration sets, in the repository and not in our copy."""
         if setting is None or setting.value in POLICIES:
             return None if setting is None else str(setting.value)
         inside = os.path.relpath(os.path.normpath(setting.value), self._root).replace(os.sep, "/")
@@ -110,7 +111,7 @@ class BaseRules:
         return self._file(inside, key)
 
     def _file(self, name: str, key: str) -> str | None:
-        """The copy of a pack or a baseline. None where only the checkout has it: then it is not in force yet."""
+        """The copy of a pack or a baseline; None when only the checkout has it, because it does not count yet."""
         base, head = (self._repository.at(commit, name) for commit in (self.base, self._head))
         if base is None and head is None:
             raise UsageError(f"{key} {name!r} is in neither the base commit nor the checkout: commit it first")
@@ -119,7 +120,7 @@ class BaseRules:
         return self._copy(name)
 
     def _copy(self, name: str) -> str | None:
-        """The base commit's file `name`, written below our folder; None when it has none."""
+        """Copy the file `name` of the base commit into our folder, and return its path; None when there is none."""
         entry = self._repository.at(self.base, name)
         if entry is None:
             return None
@@ -141,7 +142,7 @@ class BaseRules:
                 text = b"" if entry is None else self._repository.content(entry.oid, _BYTES)
                 sections.append(_section(text, name))
             except (UsageError, InputError, UnicodeDecodeError):
-                sections.append(None)  # what cannot be read might set anything
+                sections.append(None)  # not readable: it counts as a change, because it might set anything
         if None in sections or sections[0] != sections[1]:
             self._change(name, "the configuration", base is None, head is None)
 
@@ -165,7 +166,7 @@ def _upwards(prefix: str) -> Iterator[str]:
 
 
 def _section(text: bytes, name: str) -> dict[str, Any]:
-    """What a configuration sets. Raises UsageError or UnicodeDecodeError when it is none."""
+    """The settings in the text of a configuration. Raises UsageError or UnicodeDecodeError when it is not valid."""
     content = toml_of(text.decode("utf-8"), name)
     if name.rpartition("/")[2] == FILE:
         return content

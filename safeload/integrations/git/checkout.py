@@ -1,8 +1,8 @@
-"""What a checkout writes for a blob: git may change line ends, expand `$Id$` and encode text anew on the way.
+"""What a checkout writes for a blob. git may change line ends, expand `$Id$`, and write the text in another encoding.
 
-Mirrors convert.c and utf8.c of git for the way out (`convert_to_working_tree`): ident, then line ends, then the
-encoding, then a filter. Every form that a clone on some system gets is one of `forms`, the blob itself first. Filters
-are programs and are never run: what they would write is not known, and said so. Reads no repository; judges nothing.
+Mirrors convert.c and utf8.c of git (`convert_to_working_tree`): first ident, then line ends, then the encoding, then a
+filter. `forms` gives every content that a clone on some system gets. A filter is a program and is never run: the result
+says that its output is not known. Reads no repository; judges nothing.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from safeload.source import Source
 ATTRIBUTES = ("text", "crlf", "eol", "ident", "filter", "working-tree-encoding")
 
 _CHUNK = 1 << 20
-# A text that git rewrites is held in memory; a rewritten file above this size is no text that anybody keeps in git.
+# Bytes of a text that git rewrites: it is held in memory. Nobody keeps a larger text in git.
 _LARGEST = 256 << 20
-# Not printable to git: the control characters but BS, HT, LF, FF, CR and ESC, and DEL.
+# What git does not count as printable: control characters except BS, HT, LF, FF, CR and ESC; and DEL.
 _ODD = bytes(set(range(32)) - set(b"\b\t\n\f\r\x1b")) + b"\x7f"
 _END_OF_ID = re.compile(rb"[\n$]")
 _FOREIGN = re.compile(rb"\$Id: .*?[ \t\n\r](?!\$)", re.DOTALL)
 
 
 class Attributes(NamedTuple):
-    """Git's answer for one path: "set", "unset", "unspecified" or a value for each of ATTRIBUTES, in their order.
+    """git's answer for one path: for each of ATTRIBUTES "set", "unset", "unspecified" or a value.
 
-    `certain` is False where those three words may have been written as values: then every reading counts.
+    `certain` is False when an attribute file may hold one of these three words as a value: then both meanings count.
     """
 
     text: str = "unspecified"
@@ -40,24 +40,24 @@ class Attributes(NamedTuple):
     certain: bool = True
 
 
-class Form(NamedTuple):
-    """One content that a checkout may write. `how` says which in words, "" for the blob as it is."""
+class CheckoutForm(NamedTuple):
+    """One content that a checkout may write. `how` says in words how it comes about; "" for the blob as it is."""
 
     how: str
     data: bytes | None = None
 
 
-class Forms(NamedTuple):
-    """The contents that a checkout may write, apart from the blob; `unknown` says why there may be others."""
+class CheckoutForms(NamedTuple):
+    """The contents that a checkout may write, besides the blob. `unknown` says why there may be further ones."""
 
-    others: tuple[Form, ...] = ()
+    others: tuple[CheckoutForm, ...] = ()
     unknown: tuple[str, ...] = ()
 
 
-def forms(source: Source, oid: str, attributes: Attributes, copied: frozenset[str] = frozenset()) -> Forms:
+def forms(source: Source, oid: str, attributes: Attributes, copied: frozenset[str] = frozenset()) -> CheckoutForms:
     """What a checkout may write for the blob `oid` with the content `source`.
 
-    `copied` are the filters of which it is known that they write what they are given.
+    `copied` are the filters that are known to write the content unchanged.
     """
     unknown: list[str] = []
     name = attributes.filter
@@ -68,10 +68,10 @@ def forms(source: Source, oid: str, attributes: Attributes, copied: frozenset[st
     ident = attributes.ident == "set" or (not attributes.certain and attributes.ident != "unspecified")
     encoding = "" if attributes.encoding in {"set", "unset", "unspecified"} else attributes.encoding
     if not (wanted or ident or encoding):
-        return Forms((), tuple(unknown))
+        return CheckoutForms((), tuple(unknown))
     if source.size > _LARGEST:
         unknown.append(f"git rewrites it, and it has more than {_LARGEST} bytes")
-        return Forms((), tuple(unknown))
+        return CheckoutForms((), tuple(unknown))
     blob = source.peek(0, source.size)
     found: dict[bytes, str] = {blob: ""}
     for how, data in _rewritten(blob, oid, ident=ident, ends=wanted):
@@ -81,11 +81,13 @@ def forms(source: Source, oid: str, attributes: Attributes, copied: frozenset[st
                 found.setdefault(text, f"{spelling}, {how}" if how else spelling)
         except Unknown as error:
             unknown.append(str(error))
-    return Forms(tuple(Form(how, data) for data, how in found.items() if how), tuple(dict.fromkeys(unknown)))
+    return CheckoutForms(
+        tuple(CheckoutForm(how, data) for data, how in found.items() if how), tuple(dict.fromkeys(unknown))
+    )
 
 
 def _rewritten(blob: bytes, oid: str, *, ident: bool, ends: bool) -> Iterator[tuple[str, bytes]]:
-    """The text before it is encoded: with and without each change, for a clone that does not make it."""
+    """The text before it is encoded: with and without each change, because some clones make it and some do not."""
     yield "", blob
     texts = [("", blob)]
     if ident:
@@ -100,7 +102,7 @@ def _rewritten(blob: bytes, oid: str, *, ident: bool, ends: bool) -> Iterator[tu
 def _ends(attributes: Attributes) -> str:
     """Whether LF may become CRLF on some system: "never", "auto" (by the content) or "always"."""
     action = _action(attributes.text, attributes.certain) or _action(attributes.crlf, attributes.certain) or "auto"
-    # eol counts for all but what is no text.
+    # The attribute eol counts for every file that is not binary.
     if action == "binary":
         return "never"
     if attributes.eol == "crlf" and action in {"text", "auto"}:
@@ -114,14 +116,14 @@ def _ends(attributes: Attributes) -> str:
 
 
 def _action(value: str, certain: bool) -> str:
-    """What the attribute text (or the older crlf) asks for, "" for nothing."""
+    """What the attribute text (or the older crlf) asks for; "" for nothing."""
     if value == "unset":
         return "binary" if certain else "auto"
     return {"set": "text", "auto": "auto", "input": "input"}.get(value, "")
 
 
 def _would_convert(source: Source) -> bool:
-    """Git's guess under `auto`: a text with line ends of LF alone. (gather_stats, convert_is_binary)"""
+    """Whether git takes the content, under `auto`, for a text with LF only. (gather_stats, convert_is_binary)"""
     lines = odd = printable = 0
     for at in range(0, source.size, _CHUNK):
         chunk = source.peek(at, _CHUNK)
@@ -136,12 +138,12 @@ def _would_convert(source: Source) -> bool:
 
 
 def with_crlf(text: bytes) -> bytes:
-    """Every LF that follows no CR as CRLF. (crlf_to_worktree)"""
+    """`text` with CRLF for every LF that follows no CR. (crlf_to_worktree)"""
     return text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
 def expanded(text: bytes, oid: str) -> bytes:
-    """`$Id$` and `$Id: ...$` with the id of the blob. (ident_to_worktree)"""
+    """`text` with the id of the blob in every `$Id$` and `$Id: ...$`. (ident_to_worktree)"""
     out: list[bytes] = []
     at = 0
     while (dollar := text.find(b"$", at)) >= 0:
@@ -156,7 +158,7 @@ def expanded(text: bytes, oid: str) -> bytes:
             if end < 0:
                 break
             inside = text[at + 3 : end]
-            # The id of another system has more words, and stays.
+            # git leaves an id of another system, which has more words.
             if b"\n" in inside or b" " in inside[1:-1]:
                 continue
             at = end + 1
@@ -168,14 +170,14 @@ def expanded(text: bytes, oid: str) -> bytes:
 
 
 def streamed(text: bytes, oid: str) -> bytes:
-    """The same for a file that git writes while it reads it, by other rules: "$$Id$" stays. (ident_filter_fn)"""
+    """The same for a large file, which git streams. There "$$Id$" stays as it is. (ident_filter_fn)"""
     out: list[bytes] = []
     at = 0
     while (start := text.find(b"$", at)) >= 0:
         out.append(text[at:start])
         at = start
         if text[start + 1 : start + 2] != b"I" or text[start + 2 : start + 3] != b"d":
-            # What does not match is passed over with what did.
+            # git does not look again at letters that matched the beginning of the word.
             at = start + (3 if text[start + 1 : start + 2] == b"I" else 2)
             out.append(text[start:at])
             continue

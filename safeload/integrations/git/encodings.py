@@ -1,8 +1,8 @@
-"""Encodings that git may write a work tree file in (`working-tree-encoding`), and Python's codec for each.
+"""Encodings in which git may write a file of the work tree (`working-tree-encoding`), and Python's codec for each.
 
-Git has iconv encode what it holds as UTF-8. The table is closed: a codec stands in it when it gives the same bytes as
-iconv for every character that it knows, which a test holds it to. Any other name is Unknown, never "no encoding".
-Mirrors `reencode_string_len` of git's utf8.c. Encodes text; reads nothing and judges nothing.
+git stores such a file in UTF-8, and has iconv encode it. The table is closed: it holds a codec only if this gives the
+same bytes as iconv for every character that it knows, which a test checks. Any other name is Unknown, and never taken
+for "no encoding". Mirrors `reencode_string_len` of git's utf8.c. Encodes text; reads nothing and judges nothing.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ SINGLE = {
     "koi8-r": "KOI8-R KOI8R",
     "koi8-u": "KOI8-U KOI8U",
 }
-"""Codec of Python -> the names that iconv knows it by: one byte for each character."""
+"""Codec of Python -> its names in iconv. All of these have one byte for each character."""
 
 EBCDIC_NAMES = "EBCDIC-CP-US EBCDIC-CP-CA EBCDIC-CP-NL EBCDIC-CP-WT CSIBM037"
 
-# Any system's order of bytes, with and without a mark: iconv's own choice differs from system to system.
+# Name in iconv -> codecs of every byte order, with and without a mark: which one iconv takes depends on the system.
 _UNICODE = {
     "UTF-16": ("utf-16-le", "utf-16-be"),
     "UTF-16LE": ("utf-16-le",), "UTF-16BE": ("utf-16-be",),
@@ -36,7 +36,7 @@ _UNICODE = {
     "UTF-32LE": ("utf-32-le",), "UTF-32BE": ("utf-32-be",),
 }  # fmt: skip
 
-# Encodings in which ASCII is ASCII, but for signs that national sets change; other characters differ between tables.
+# Encodings that keep ASCII, except for signs that national sets replace. Tables differ about other characters.
 _ASCII_INSIDE = frozenset(
     (
         *("SHIFT_JIS", "SHIFT-JIS", "SJIS", "CP932", "WINDOWS-31J", "EUC-JP", "EUCJP", "ISO-2022-JP"),
@@ -52,14 +52,14 @@ _CODECS |= dict.fromkeys(EBCDIC_NAMES.split(), "cp037")
 
 
 class Unknown(Exception):
-    """What git would write is not known; the message is a clause that says why."""
+    """Nobody knows what git would write. The message is a clause that says why."""
 
 
 def encoded(blob: bytes, name: str) -> Iterator[tuple[str, bytes]]:
-    """Every (encoding, content) that a checkout may write for `blob` under working-tree-encoding=`name`.
+    """Every (encoding, content) that a checkout may write for `blob` with working-tree-encoding=`name`.
 
-    Nothing for the empty name and for UTF-8, and where iconv refuses the blob: git then writes it as it is.
-    Raises Unknown.
+    None for an empty name, for UTF-8, and for a blob that iconv refuses: git then writes the blob as it is. Raises
+    Unknown.
     """
     if not name or name.lower() in {"utf-8", "utf8"}:
         return
@@ -96,7 +96,7 @@ def _wide(wanted: str) -> tuple[str, ...]:
 
 
 def _lenient(blob: bytes) -> bool:
-    """Whether a reader of UTF-8 that takes halves of pairs would take it. Longer and older forms are no text at all."""
+    """Whether `blob` is UTF-8 for a reader that accepts halves of surrogate pairs. No reader accepts overlong forms."""
     try:
         blob.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:

@@ -1,8 +1,8 @@
-"""What a git repository holds, asked of git itself: staged files, files of a commit, and their content.
+"""Asks git what a repository holds: staged files, files of a commit, and their content.
 
-Runs git by a fixed list of arguments, never through a shell, and only plumbing that starts no program of the
-repository's own: no hooks, filters, textconv, external diffs or fsmonitor. Names and contents are bytes that a
-stranger chose; they never become an option or a pattern. Judges nothing.
+Runs git with a fixed list of arguments, never through a shell. It runs only plumbing commands, which start no program
+that the repository names: no hooks, filters, textconv, external diffs or fsmonitor. A stranger may have chosen names
+and contents: they never become an option or a pattern. Judges nothing.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ FILE_MODES = (0o100644, 0o100755)
 LINK_MODE = 0o120000
 SUBMODULE_MODE = 0o160000
 
-# Where the repository and its index are. A hook of git is told so by its environment: `git commit FILE` commits from an
-# index of its own. Everything else of git's environment could change what these commands print or run.
+# Variables that say where the repository and its index are. git sets them for a hook: `git commit FILE` commits from
+# another index. Every other variable of git is removed: it could change what these commands print or run.
 _PLACES = (
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -42,17 +42,17 @@ _OURS = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_LITERAL_PATHSPECS": "1",
-    # SECURITY: refs/replace/ would put other content in the place of what is committed.
+    # SECURITY: refs/replace/ could show other content than the one that is committed.
     "GIT_NO_REPLACE_OBJECTS": "1",
-    # A missing object of a partial clone is an error, and no reason to speak to a server.
+    # An object that a partial clone lacks is an error. git must not fetch it from a server.
     "GIT_NO_LAZY_FETCH": "1",
     "LC_ALL": "C",
 }
 _CONFIG = ("-c", "core.fsmonitor=false")
 
 
-class Entry(NamedTuple):
-    """One file of the index or of a commit. `stage` is 0 unless a merge left it undecided."""
+class GitEntry(NamedTuple):
+    """One file of the index or of a commit. `stage` is 0, unless a merge has left a conflict."""
 
     mode: int
     oid: str
@@ -60,12 +60,15 @@ class Entry(NamedTuple):
 
 
 class Repository:
-    """A work tree. `top` is its first folder, `prefix` the way from there to the folder that was asked about (with a
-    slash at its end, or ""), `common` the git folder that all its worktrees share.
+    """A work tree.
+
+    top      its top folder
+    prefix   the path from there to the folder that was asked about, with a slash at its end; "" for the top
+    common   the git folder, which all work trees of the repository share
     """
 
     def __init__(self, folder: str = os.curdir) -> None:
-        """Raises UsageError when there is no git, and when `folder` is in no work tree."""
+        """Find the work tree that `folder` lies in. Raises UsageError without git, and outside of a work tree."""
         self._git = _program()
         self._cwd = folder
         answer = self._ask("rev-parse", "--show-toplevel", "--show-prefix", "--git-common-dir").split(b"\n")
@@ -78,7 +81,7 @@ class Repository:
         self._cwd = top
 
     def name(self, path: str) -> str:
-        """A path as given to us, as git spells it: from the top, with slashes. Raises UsageError for one outside."""
+        """The name that git has for `path`: from the top, with slashes. Raises UsageError for a path outside."""
         if os.path.isabs(path):
             path = os.path.relpath(
                 os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path)), self.top
@@ -90,17 +93,17 @@ class Repository:
             raise UsageError(f"{path!r} is outside the repository {self.top!r}")
         return inside.replace(os.sep, "/")
 
-    def staged(self) -> dict[str, Entry]:
-        """Every file of the index. Of the versions of an undecided merge the last."""
+    def staged(self) -> dict[str, GitEntry]:
+        """Every file of the index, by name. In a merge conflict the last version counts."""
         found = {}
         for record in self._ask("ls-files", "-s", "-z").split(b"\0")[:-1]:
             about, _, name = record.partition(b"\t")
             mode, oid, stage = about.split(b" ")
-            found[os.fsdecode(name)] = Entry(int(mode, 8), oid.decode("ascii"), int(stage))
+            found[os.fsdecode(name)] = GitEntry(int(mode, 8), oid.decode("ascii"), int(stage))
         return found
 
     def changed(self) -> tuple[str, ...]:
-        """Names of what the index adds to the last commit or changes in it: what a commit made now would bring."""
+        """The names of files that a commit made now would add or change."""
         if self.commit("HEAD") is None:
             return tuple(self.staged())
         listed = self._ask(
@@ -109,30 +112,31 @@ class Repository:
         return tuple(dict.fromkeys(os.fsdecode(name) for name in listed.split(b"\0")[:-1]))
 
     def commit(self, revision: str) -> str | None:
-        """The id of the commit that `revision` names, None when there is none in this clone."""
+        """The id of the commit that `revision` names; None when this clone has none."""
         done = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
         said = done.stdout.decode("ascii", "replace").strip()
         return said if done.returncode == 0 and said.isalnum() else None
 
-    def at(self, commit: str, name: str) -> Entry | None:
-        """The file `name` of a commit, None when it has none of that name (or a folder)."""
+    def at(self, commit: str, name: str) -> GitEntry | None:
+        """The file `name` of a commit; None when the commit has no such file, or a folder of this name."""
         for record in self._ask("ls-tree", "-z", "--full-tree", commit, "--", name).split(b"\0")[:-1]:
             about, _, found = record.partition(b"\t")
             mode, kind, oid = about.split(b" ")
             if os.fsdecode(found) == name and kind != b"tree":
-                return Entry(int(mode, 8), oid.decode("ascii"))
+                return GitEntry(int(mode, 8), oid.decode("ascii"))
         return None
 
     def attributes(self, names: Iterable[str], wanted: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-        """Git's answers about `wanted` for each name, by the attribute files of the index and of this machine."""
+        """For each name the values of the attributes `wanted`, by the attribute files of index and machine."""
         return _attributes(self._run("check-attr", "--cached", "--stdin", "-z", *wanted, given=_lines(names)), wanted)
 
     def attributes_elsewhere(
-        self, names: Iterable[str], wanted: tuple[str, ...], files: Mapping[str, Entry], *, fold: bool
+        self, names: Iterable[str], wanted: tuple[str, ...], files: Mapping[str, GitEntry], *, fold: bool
     ) -> dict[str, tuple[str, ...]]:
-        """The same as in another's clone: by `files` of the index alone, on a system without case when `fold`.
+        """The same for somebody else's clone: by the attribute files `files` of the index alone.
 
-        Asks in an empty repository beside this one, so neither its configuration nor this machine's has a say.
+        With `fold` for a system that ignores case. Asks git in a new, empty repository, so that neither the
+        configuration of this repository nor that of this machine counts.
         """
         objects = os.fsdecode(self._ask("rev-parse", "--git-path", "objects")).rstrip("\n")
         algorithm = os.fsdecode(self._ask("rev-parse", "--show-object-format")).strip()
@@ -162,7 +166,7 @@ class Repository:
             return _attributes(done, wanted)
 
     def copying_filters(self) -> frozenset[str]:
-        """Filters whose program for a checkout is `cat` in this clone's configuration: it writes what it is given."""
+        """The filters for which this clone runs `cat` at a checkout: they write the content unchanged."""
         done = self._run("config", "-z", "--get-regexp", r"^filter\..*\.(smudge|process)$")
         programs: dict[str, set[str]] = {}
         for item in os.fsdecode(done.stdout).split("\0")[:-1]:
@@ -171,7 +175,7 @@ class Repository:
         return frozenset(name for name, found in programs.items() if found == {"cat"})
 
     def blobs(self) -> Blobs:
-        """A reader of contents; close it."""
+        """A reader of contents. The caller closes it."""
         return Blobs([self._git, *_CONFIG, "cat-file", "--batch"], self._cwd)
 
     def content(self, oid: str, limit: int) -> bytes:
@@ -211,7 +215,7 @@ class Repository:
 
 
 class Blobs:
-    """Contents by their ids, from one process of git."""
+    """Reads contents by their ids, from one process of git."""
 
     def __init__(self, command: list[str], folder: str) -> None:
         self._command = command
@@ -234,7 +238,7 @@ class Blobs:
             raise error if isinstance(error, InputError) else InputError(errno.EIO, f"git: {error}", name) from error
         finally:
             if not whole:
-                self.close()  # nobody knows where the next answer would begin
+                self.close()  # an answer was not read to its end: the next one begins nobody knows where
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -248,7 +252,7 @@ class Blobs:
         return self._process
 
     def close(self) -> None:
-        """Ends the process."""
+        """End the process."""
         process, self._process = self._process, None
         if process is not None:
             for pipe in (process.stdin, process.stdout):
@@ -262,7 +266,7 @@ class Blobs:
 
 
 class _Exactly:
-    """The next `length` bytes of a pipe, as something to read."""
+    """A file object over the next `length` bytes of a pipe."""
 
     def __init__(self, pipe: IO[bytes], length: int, name: str) -> None:
         self._pipe = pipe
@@ -282,7 +286,7 @@ def _lines(names: Iterable[str]) -> bytes:
 
 
 def _attributes(done: subprocess.CompletedProcess[bytes], wanted: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """What check-attr wrote: path, attribute and value, each ended by NUL. Raises UsageError when it failed."""
+    """Parse the output of check-attr: path, attribute and value, each with a NUL. Raises UsageError if git failed."""
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip() or f"it ended with {done.returncode}"
         raise UsageError(f"git check-attr: {said}")
@@ -294,7 +298,7 @@ def _attributes(done: subprocess.CompletedProcess[bytes], wanted: tuple[str, ...
 
 
 def environment() -> dict[str, str]:
-    """The environment for git: ours, without the part of git's own that says more than where things are."""
+    """The environment for git: that of this process, without variables of git, except those in `_PLACES`."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key in _PLACES}
     return {**kept, **_OURS}
 
@@ -313,7 +317,7 @@ def _out(process: subprocess.Popen[bytes]) -> IO[bytes]:
 
 
 def _header(process: subprocess.Popen[bytes], oid: str, name: str) -> int:
-    """Asks for `oid` and reads the first line of the answer: the size of the content that follows."""
+    """Ask for `oid`, and read the first line of the answer: the size of the content that follows."""
     if process.stdin is None or not oid.isalnum():
         raise ValueError(f"no id of an object: {oid!r}")
     process.stdin.write(oid.encode("ascii") + b"\n")

@@ -1,1 +1,1 @@
-"""The folder that `safeload run` puts on PYTHONPATH: Python imports `sitecustomize` from it when it starts."""
+"""The folder that `safeload run` puts on PYTHONPATH, so that Python imports its `sitecustomize` when it starts."""

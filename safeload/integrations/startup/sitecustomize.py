@@ -1,10 +1,10 @@
-"""Run by Python at its start, in a program under `safeload run` and in its Python children: guards torch.load.
+"""Guards torch.load. Python runs this file when it starts, in a program under `safeload run` and in its children.
 
-torch is not imported here: a finder waits until the program does that, and then replaces `torch.load` and
-`torch.serialization.load` by a function that starts `safeload.protect()` when it is called for the first time. It never
-calls what it replaced: where safeload cannot be imported, loads fail. Uses nothing but the standard library, so that
-programs without torch are not touched. What SAFELOAD_RUN says are the options of `safeload run`; nothing in it, and
-not its absence, can switch the guard off.
+It does not import torch. A finder waits until the program does, and then replaces `torch.load` and
+`torch.serialization.load` by a function that starts `safeload.protect()` at its first call. This function never calls
+what it replaced: if safeload cannot be imported, loads fail. Only the standard library is used, so a program without
+torch is not changed. SAFELOAD_RUN holds the options of `safeload run`. Nothing in it can switch the guard off, and
+neither can its absence.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class TorchHook:
-    """A finder that lets the others find torch, and has its module guarded once it is complete."""
+    """A finder that lets the other finders find torch, and guards the module when it is complete."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """See importlib.abc.MetaPathFinder."""
@@ -36,7 +36,7 @@ class TorchHook:
 
 
 class _Loader:
-    """The loader of torch, and what follows it."""
+    """The loader of torch, which guards the module after it has run."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -54,7 +54,7 @@ class _Loader:
 
 
 def guard(torch: Any) -> None:
-    """Put the guard into an imported torch."""
+    """Put the guard into the imported module `torch`."""
     original = torch.serialization.load
 
     @wraps(original)
@@ -72,8 +72,8 @@ def guard(torch: Any) -> None:
 
 
 def _next_sitecustomize() -> None:
-    """What Python would have run in place of this file, if there is such a thing."""
-    # The children find this folder in their environment, and the program need not see it.
+    """Run the sitecustomize that Python would have run without this one, if there is one."""
+    # Removed from the path of this program only: its children get the folder from the environment.
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _HERE]
     this = sys.modules.pop("sitecustomize", None)
     try:
@@ -88,7 +88,7 @@ def _next_sitecustomize() -> None:
 
 if __name__ == "sitecustomize":
     if "torch" in sys.modules:
-        guard(sys.modules["torch"])  # a .pth file of site-packages was faster
+        guard(sys.modules["torch"])  # a .pth file of site-packages has imported it already
     else:
         sys.meta_path.insert(0, TorchHook())
     _next_sitecustomize()

@@ -1,1 +1,1 @@
-"""What `trust="torch.nn"` allows: the classes of torch, what a module may hold, and what older files lack."""
+"""What `trust="torch.nn"` allows: classes of torch, what a module may hold, and attributes that older files lack."""

@@ -1,8 +1,8 @@
-"""What `trust="torch.nn"` names: a closed set of classes and functions of torch, and what a module may hold.
+"""The closed set of classes and functions that `trust="torch.nn"` means, and what a module may hold.
 
-The classes are the rows of `torch_nn_table.py` (held by a test against the installed torch), four classes that torch's
-own weight and spectral norm leave in files as hooks, and pure activation functions. Imports nothing by a name that a
-file holds: rows are looked up among the modules that `import torch` has loaded.
+They are: the classes in `table.py`, which a test compares with the installed torch; four classes that torch's weight
+norm and spectral norm leave in files as hooks; and pure activation functions. Imports nothing by a name from a file:
+it looks the rows of the table up in the modules that `import torch` has loaded.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _ADMITTED: dict[str, frozenset[Name]] = {
 _RETIRED: dict[Name, Name] = {
     ("torch.nn.modules.linear", "_LinearWithBias"): ("torch.nn.modules.linear", "NonDynamicallyQuantizableLinear"),
 }
-"""Names that older files hold -> the class of today that is the same."""
+"""Name in older files -> today's name of the same class."""
 
 _PYTHON = (
     "celu elu gelu glu hardsigmoid hardswish hardtanh leaky_relu log_softmax logsigmoid mish relu relu6 selu sigmoid "
@@ -51,7 +51,7 @@ _BUILTIN = "elu_ gelu glu hardsigmoid hardswish hardtanh leaky_relu mish relu6 s
 
 @cache
 def classes() -> Mapping[Name, type]:
-    """The reviewed classes that the installed torch has: nn.Modules, and the hooks of its norms."""
+    """The reviewed classes, as far as the installed torch has them: nn.Modules, and the hooks of its norms."""
     found: dict[Name, type] = {}
     rows = [(module, name) for module, names in ROWS for name in names.split()]
     for place in (*rows, _WEIGHT, _SPECTRAL, _SAVING, _LOADING, _WRAPPED):
@@ -63,7 +63,7 @@ def classes() -> Mapping[Name, type]:
 
 @cache
 def functions() -> Mapping[Name, Callable[..., Any]]:
-    """Activation functions by the names that files use for them: pure, and only referred to, never called here."""
+    """Name in a file -> activation function. They are pure; a load only refers to them, and never calls one."""
     found: dict[Name, Callable[..., Any]] = {}
     for module, names in (("torch.nn.functional", _PYTHON), ("torch._C._nn", _BUILTIN)):
         for name in names.split():
@@ -75,13 +75,16 @@ def functions() -> Mapping[Name, Callable[..., Any]]:
 
 
 def attributes_of(target: object) -> dict[str, Any]:
-    """The `__dict__` of a rebuilt object. `vars` and isinstance would ask its class, whose code must not run here."""
+    """The `__dict__` of a rebuilt object.
+
+    SECURITY: not by `vars`, and no isinstance: both ask the class of the object, whose code must not run here.
+    """
     found: dict[str, Any] = object.__getattribute__(target, "__dict__")
     return found
 
 
 def hook_state(target: object, attributes: dict[str, Any]) -> bool:
-    """Whether `target` is a hook of a norm, its attributes checked. Raises UnsafeCheckpoint for any but its own."""
+    """Whether `target` is a hook of a norm. Raises UnsafeCheckpoint if it has other attributes than torch sets."""
     place = (type(target).__module__, type(target).__qualname__)
     if place not in (_WEIGHT, _SPECTRAL, _SAVING, _LOADING, _WRAPPED) or classes().get(place) is not type(target):
         return False
@@ -97,16 +100,16 @@ def hook_state(target: object, attributes: dict[str, Any]) -> bool:
     else:
         wanted = {"fn"}
         good = type(get("fn")) is classes()[_SPECTRAL]
-    # SECURITY: these are callables that torch runs; with other attributes they would call what the file chose.
+    # SECURITY: torch calls these hooks. With other attributes they would call what the file has chosen.
     if not good or attributes.keys() != wanted:
         raise UnsafeCheckpoint(f"{'.'.join(place)} has other attributes than torch gives it")
     return True
 
 
 def check_module(module: object) -> None:
-    """Require that a rebuilt module holds what torch's own methods expect, and no hook but those of torch's norms.
+    """Raise UnsafeCheckpoint unless a rebuilt module holds what torch's methods expect, and only hooks of its norms.
 
-    Raises UnsafeCheckpoint, whose message names what to trust where a child is a Record.
+    When a child is a Record, the message names the class to trust.
     """
     held = attributes_of(module)
     where = f"{type(module).__module__}.{type(module).__qualname__}"
@@ -134,7 +137,8 @@ def _check_hooks(module: object, part: str, hooks: Any, where: str) -> None:
         raise UnsafeCheckpoint(f"{part} of {where} is no dict")
     for key, hook in hooks.items():
         place = (type(hook).__module__, type(hook).__qualname__)
-        # SECURITY: a hook is called with the model's data; only torch's own, on weights that exist, may be there.
+        # SECURITY: torch calls a hook with the data of the model. Only torch's own hooks, on existing weights, may be
+        # here.
         if type(key) is not int or place not in _ADMITTED.get(part, ()) or classes().get(place) is not type(hook):
             raise UnsafeCheckpoint(
                 f"{part} of {where} holds {_what(hook)}: hooks are code that the model would call, and are never "
@@ -156,7 +160,7 @@ def shadows(cls: type, name: str) -> bool:
     for above in cls.__mro__:
         if name in vars(above):
             value = vars(above)[name]
-            # A cached property keeps its value in the instance, under its own name.
+            # A cached property stores its value in the instance, under its own name: that hides nothing.
             return type(value).__name__ != "cached_property" and (callable(value) or hasattr(type(value), "__get__"))
     return False
 
@@ -168,5 +172,5 @@ def _what(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    """What a file says, for a message: printable ASCII, not too long."""
+    """A text of the file, for a message: printable ASCII, and not too long."""
     return (ascii(value)[1:-1] if type(value) is str else type(value).__name__)[:200]

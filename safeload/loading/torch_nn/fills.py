@@ -1,8 +1,9 @@
-"""Attributes that files of older torch lack: what `__setstate__` of torch's modules would set, and what it forgot.
+"""Attributes that files of older torch lack, and today's torch needs.
 
-By the dotted name of the class; rows of the classes above count too. A row never replaces what the file holds.
-Semantics: the `__setstate__` of torch/nn/modules/{module,conv,rnn,activation,pooling,upsampling,transformer}.py, torch
-2.13; rows without one there are attributes that `forward` of 2.13 reads, with the value that older files meant.
+The rows are by the dotted name of a class; those of its base classes count too. A row never replaces an attribute that
+the file holds. Semantics: the `__setstate__` of torch/nn/modules/{module,conv,rnn,activation,pooling,upsampling,
+transformer}.py, torch 2.13, which sets most of them. The other rows are attributes that `forward` of 2.13 reads, with
+the value that they had when the older file was written.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ HOOKS = (
     "_state_dict_hooks",
     "_state_dict_pre_hooks",
 )
-"""Every attribute of nn.Module that holds hooks, or says something of each."""
+"""The attributes of nn.Module that hold hooks, or something about each hook."""
 
 _Value = Callable[[], object]
 
@@ -90,10 +91,10 @@ ABSENT: dict[str, dict[str, _Value]] = {
 
 
 def fill(cls: type, attributes: dict[str, Any]) -> None:
-    """Add to `attributes` of an instance of `cls` what this version of torch needs and the file does not hold.
+    """Add to the `attributes` of an instance of `cls` what this version of torch needs and the file lacks.
 
-    Looks at exact types and identity only: what the file put there may be of a class whose methods are code.
-    Raises UnsafeCheckpoint where the attributes contradict each other.
+    SECURITY: looks only at exact types and identity: a value may be of a trusted class, whose methods are code.
+    Raises UnsafeCheckpoint when the attributes contradict each other.
     """
     for above in cls.__mro__:
         name = f"{above.__module__}.{above.__qualname__}"
@@ -143,13 +144,13 @@ def _parameter_dict(attributes: dict[str, Any]) -> None:
 
 def _encoder_layer(attributes: dict[str, Any]) -> None:
     activation = attributes.get("activation")
-    # By identity: the activation may be an object of a class whose __eq__ and __hash__ are code.
+    # By identity: `==` could run the __eq__ of a trusted class.
     kind = 1 if activation is functional.relu else 2 if activation is functional.gelu else 0
     attributes.setdefault("activation_relu_or_gelu", kind)
 
 
 def _recurrent(attributes: dict[str, Any]) -> None:
-    """`RNNBase.__setstate__`: names of weights by layer, the weights in that order, and weak references to them."""
+    """`RNNBase.__setstate__`: the names of the weights by layer, the weights in this order, and weak references."""
     if "all_weights" in attributes:  # a property since torch 0.4
         attributes["_all_weights"] = attributes.pop("all_weights")
     attributes.setdefault("proj_size", 0)
@@ -174,13 +175,13 @@ def _texts(value: object) -> bool:
 
 
 def _on(value: object) -> bool:
-    """Truth of a flag or number; of anything else it would be code."""
+    """Whether a flag or number is true. False for any other value: its truth would be decided by its class."""
     return type(value) in (bool, int) and bool(value)
 
 
 def _weight_names(attributes: dict[str, Any]) -> list[list[str]]:
     layers = attributes.get("num_layers")
-    # SECURITY: the number is the file's; a layer without weights would only cost memory.
+    # SECURITY: the number of layers comes from the file. Layers without weights would cost memory without bound.
     if type(layers) is not int or not 0 <= layers <= len(attributes["_parameters"]):
         raise UnsafeCheckpoint("a recurrent layer has another number of layers than its weights")
     kinds = ["weight_ih", "weight_hh"]

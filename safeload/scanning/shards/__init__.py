@@ -1,1 +1,1 @@
-"""Checkpoints in several files: the index that names the shards, and whether the set that was met is whole."""
+"""Checkpoints in several files: reads the index that names the shards, and judges index and shards as one input."""

@@ -1,7 +1,7 @@
-"""The index over the files of a sharded checkpoint, as text: which tensor is in which file.
+"""Reads the index of a sharded checkpoint, the JSON text that says which tensor is in which file.
 
-The form is the one that transformers and huggingface_hub write: a JSON object with `weight_map` (tensor name -> file
-name) and `metadata`. Opens nothing; what a name leads to on disk is for others to check.
+The form is that of transformers and huggingface_hub: an object with `weight_map` (tensor name -> file name) and
+`metadata`. Opens nothing: `sets.py` checks what a name leads to on disk.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from safeload.errors import Malformed
 
 MARK = b'"weight_map"'
-"""What an index has somewhere in its text."""
+"""Every index has this somewhere in its text."""
 
 
 class Index(NamedTuple):
@@ -32,13 +32,13 @@ class Index(NamedTuple):
 
 
 def parse_index(raw: bytes, shown: str) -> Index:
-    """The index whose bytes are `raw`; `shown` is what messages call it.
+    """The index whose bytes are `raw`; messages call it `shown`.
 
-    Raises Malformed for what is none, for a key that stands twice (readers differ in which they take), for text that
-    is no Unicode, and for a file name that is more than a name.
+    Raises Malformed for bytes that are no index, for a key that stands twice (readers differ in which they take), for
+    text that is no Unicode, and for a file name that is more than a name.
 
-    SECURITY: the names come from whoever made the folder. What leads out of it ("../x", "/etc/x", "a/../../x", a drive)
-    would have any file of this machine read, and written beside.
+    SECURITY: the maker of the folder chose the names. A name that leads out of it ("../x", "/etc/x", "a/../../x", a
+    drive) would make safeload read any file of this machine, and write beside it.
     """
     try:
         document = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_repeats)

@@ -1,12 +1,12 @@
-"""A checkpoint in several safetensors files, given by the path of its index: each is judged, and all make one Document.
+"""Judges a checkpoint in several safetensors files, given by the path of its index, and makes one Document of them.
 
-Only an index that was named is read like this: met in a folder it is a JSON text, and its shards are files like any
-other. Every shard is opened once and stays open, held by the source of the index: what was judged is what is loaded.
-The tensors have the Document of their shard as their `home`.
+Only an index that was named is read in this way. In a folder, an index is a JSON text, and its shards are files like
+any other. Every shard is opened once and stays open, held by the source of the index: what was judged is what is
+loaded. The tensors have the Document of their shard as their `home`.
 
-SECURITY: the index and each shard come from whoever made the folder, perhaps not the same person. Nothing is loaded
-unless the index and the headers of the shards say the same of every tensor, and no file is opened but those that a scan
-of the folder would open.
+SECURITY: whoever made the folder made the index and the shards, perhaps several people. Nothing is loaded unless the
+index and the headers of the shards say the same of every tensor. Only files are opened that a scan of the folder would
+open.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import unicodedata
 from collections.abc import Collection
 
-from safeload.containers.interface import Layout
+from safeload.containers.interface import ContainerLayout
 from safeload.containers.safetensors_file import Safetensors
 from safeload.containers.sniff import HEAD
 from safeload.document.cell import UNSET
@@ -35,7 +35,7 @@ from safeload.tree.interface import DIGEST_KEY, KEY
 NAME = "safetensors-index"
 """What reports call such a set."""
 
-# Headers of all shards, as a multiple of what one may have: they stay in memory together.
+# How large the headers of all shards may be, in the size that one header may have: they are in memory together.
 _HEADERS = 4
 
 _AGAIN = "download index and shards again from one revision; or name the shards, and each is judged for itself"
@@ -45,10 +45,10 @@ _FORMAT = "convert the folder with safeload convert, or load its shards one by o
 
 
 def shard_set(source: Source, tally: Tally) -> ShardSet | None:
-    """The set whose index `source`, of no format of models, is; None when it is none, or too large to be looked at.
+    """The set of which `source` is the index; None when it is no index, or is too large to be looked at.
 
-    An index is a JSON object that speaks of a weight_map, whatever the file is called. Its first byte is no opcode and
-    it holds no zip, or a reader would have been found for it: nobody makes anything else of it.
+    An index is a JSON object that speaks of a weight_map, whatever the file is called. The caller has found no
+    container for `source`: its first byte is no opcode and it holds no zip, so no program takes it for anything else.
     """
     if not isinstance(source, FileSource) or not source.peek(0, HEAD).lstrip(b" \t\r\n").startswith(b"{"):
         return None
@@ -60,7 +60,7 @@ def shard_set(source: Source, tally: Tally) -> ShardSet | None:
 
 
 class ShardSet(Reader):
-    """One reading of an index and of the files that it names. See the module."""
+    """Reads an index and the files that it names. See the module."""
 
     name = NAME
 
@@ -101,7 +101,7 @@ class ShardSet(Reader):
                 raise
         if self._spoiled:
             return None
-        self.layout = Layout(metadata=index.metadata, root="dict")
+        self.layout = ContainerLayout(metadata=index.metadata, root="dict")
         if KEY in index.metadata:
             self._tree()
             root = self.root if self.layout.root == "stream" else self.tensors
@@ -156,7 +156,7 @@ class ShardSet(Reader):
             return None
 
     def _judged(self, name: str, source: FileSource, said: set[str], index: Index) -> None:
-        """Judge one shard, and keep it when all is well. Once the set is spoiled, what is dangerous is still told."""
+        """Judge one shard, and hold it open when all is well. A spoiled set is read on, for what is dangerous in it."""
         self.tally.files += 1
         found = readings(source, self.tally.limits)
         if len(found) == 1 and found[0].name == "safetensors":
@@ -169,22 +169,22 @@ class ShardSet(Reader):
             kinds = "+".join(container.name for container in found)
             self._refuse(_finding("shard-format", f"a shard that is no safetensors file ({kinds})", _FORMAT, name))
         self._digests.append((name, source.judged_sha256()))
-        self._headers += source.kept_bytes()
+        self._headers += source.bytes_in_memory()
         if self._headers > _HEADERS * self.tally.limits.header_bytes:
             over = LimitExceeded("the headers of the shards are too large together", limit="header_bytes")
             self._refuse(_finding("limit-reached", over.message, "", name))
         if self._spoiled:
             source.close()
-            self._headers -= source.kept_bytes()
+            self._headers -= source.bytes_in_memory()
         else:
             self._index_source.hold(source)
 
     def _admit(self, shard: _Shard, said: set[str], index: Index) -> None:
-        """Take the tensors of one shard, when they are what the index says of it."""
+        """Take the tensors of one shard when they are those that the index names."""
         before = len(self.tally.findings)
         document = shard.read()
         held, name = shard.layout.storages.keys(), shard.prefix
-        # SECURITY: a remark is no reason. What spoils the set without another finding is a mismatch.
+        # SECURITY: a remark explains nothing. A set that is spoiled without another finding has a mismatch.
         told = any(f.verdict in (Verdict.UNJUDGED, Verdict.DANGEROUS) for f in self.tally.findings[before:])
         if document is None or (told and not held):
             self._spoiled = True
@@ -221,7 +221,7 @@ class ShardSet(Reader):
 
 
 class _Shard(Reader):
-    """One shard: a safetensors file whose tensors say in which file they are."""
+    """Reads one shard, a safetensors file, and makes its tensors say in which file they are."""
 
     def _tree(self) -> None:
         home = Document(None, self.source, self.layout.storages, False, self.container.name, self.layout.metadata)
@@ -233,7 +233,7 @@ class _Shard(Reader):
 
 
 def _difference(held: Collection[str], said: Collection[str], file: str, index: Index) -> str:
-    """In what a shard differs from what the index says of it."""
+    """A clause that says how a shard differs from what the index says of it."""
     extra = sorted(set(held) - set(said))
     if not extra:
         missing = sorted(set(said) - set(held))

@@ -1,1 +1,1 @@
-"""What may be passed over in silence, and why. Everything that no rule here names is judged or said to be unjudged."""
+"""The rules by which a file may be skipped in silence. What no rule here names is judged, or reported as unjudged."""

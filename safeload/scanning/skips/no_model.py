@@ -1,14 +1,14 @@
-"""Why a file that was met, not named, is no model: proven over all of its bytes, or not said.
+"""Proves that a file which was met, and not named, is no model. A proof covers all bytes of the file.
 
-A file is no model when it is empty, when its structure as a picture, a font, code and the like holds to its last byte,
-or when it is text; and when it is nothing else to any program. Computes no verdict.
+A file is no model when it is empty, when it is a picture, a font, code or the like whose structure holds to the last
+byte, or when it is text; and when no program takes it for anything else. Computes no verdict.
 """
 
 from __future__ import annotations
 
 from safeload.containers import Container, recognise
 from safeload.containers.sniff import HEAD, kind_of
-from safeload.containers.zip.traces import leads_to_a_member
+from safeload.containers.zip.end import leads_to_a_member
 from safeload.inputs import MemorySource
 from safeload.limits import Limits
 from safeload.policy import Policy
@@ -17,16 +17,16 @@ from safeload.scanning.skips.texts import Near, in_another_encoding, is_text
 from safeload.source import Source
 
 _TOLD = frozenset({"lfs-pointer", "torch7", "encrypted"})
-"""Kinds that may be text, and have a finding of their own: they stand for a model, or hide one."""
+"""Kinds that may be text and that have a finding of their own, because they stand for a model, or hide one."""
 
 _WORDS = {"json": "JSON", "python": "Python source", "html": "HTML"}
 
 
 def no_model(source: Source, containers: tuple[Container, ...], limits: Limits, policy: Policy, near: Near) -> str:
-    """The reason, "" when it is to be judged. Raises LimitExceeded when it is too large to be read whole."""
+    """The reason to skip the file, "" when it must be judged. Raises LimitExceeded when it is too large to be read."""
     if not source.size:
         return "empty"
-    # SECURITY: what any reader of ours would take is judged, whatever else it is.
+    # SECURITY: a file that any reader of ours would take is judged, whatever else it is.
     readers = {container.name for container in containers} - {"unknown", "pickle"}
     if readers and (readers != {"zip"} or leads_to_a_member(source)):
         return ""
@@ -45,6 +45,6 @@ def no_model(source: Source, containers: tuple[Container, ...], limits: Limits, 
     decoded = in_another_encoding(source, limits, policy, near)
     if decoded is None:
         return ""
-    # SECURITY: JSON or YAML that a program reads once it has decoded it is judged in UTF-8, or not at all.
+    # SECURITY: a program may decode the text and read JSON or YAML: such a text is skipped in no encoding.
     others = recognise(MemorySource(decoded, source.name))
     return "text in another encoding, no model" if {other.name for other in others} <= {"unknown", "pickle"} else ""

@@ -1,7 +1,8 @@
-"""Is a file text, and nothing else to an unpickler? Printable UTF-8 whose reading as a pickle is certain to break.
+"""Proves that a file is text, and that no unpickler gets anywhere with it.
 
-Text in another encoding counts where that encoding is plain to see. Reads all of it. Any text can begin like a pickle
-("class A:" imports a module "lass A:"): what it would import on the way decides. Runs nothing, and judges nothing.
+Text is printable UTF-8, or another encoding that is plain to see. All of the file is read. Any text can begin like a
+pickle ("class A:" imports a module "lass A:"): it is text only when its reading as a pickle is certain to break, and
+when nothing happens before it breaks. Runs nothing, and judges nothing.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from safeload.containers.interface import Pickle
 from safeload.errors import LimitExceeded, Malformed
 from safeload.limits import Limits
 from safeload.machine import Global, Mutation, Persistent, Program
-from safeload.policy import Kind, Policy
+from safeload.policy import Policy, Standing
 from safeload.scanning.streams import interpret
 from safeload.source import Source
 
 Near = Callable[[str], bool]
-"""Whether a file or folder of this name, with any ending, lies beside a text or at the scanned root."""
+"""Answers whether a file or a folder of this name, with any ending, lies beside a text or in the scanned folder."""
 
 _PIECE = 1 << 20
 # What no text holds. A tab, line ends, a form feed and the escape of terminals are text.
@@ -80,9 +81,9 @@ def is_text(source: Source, limits: Limits, policy: Policy, near: Near) -> bool:
 
 
 def in_another_encoding(source: Source, limits: Limits, policy: Policy, near: Near) -> bytes | None:
-    """The text of `source` in UTF-8 when it is text in UTF-16 or an encoding of before Unicode, and no pickle.
+    """The text of `source` in UTF-8, when it is text in UTF-16 or an encoding older than Unicode, and no pickle.
 
-    Whoever decodes it reads that: it is for the caller to ask what that is to other programs.
+    Programs that decode the text read what is returned. The caller has to ask what that is to them.
     """
     if source.size > _ENCODED or runs_as_pickle(source, limits, policy, near):
         return None
@@ -115,13 +116,13 @@ def _decoded(data: bytes, encoding: str) -> str | None:
 def runs_as_pickle(source: Source, limits: Limits, policy: Policy, near: Near) -> bool:
     """Whether an unpickler gets anywhere with the text: to a value, a call, a state, or a module that may be there.
 
-    A literal that happens to end before a full stop is no value yet ("N.B.", "CacheControl==1.0."): who goes on reading
-    must break on what follows it.
+    A literal before a full stop is no value yet ("N.B.", "CacheControl==1.0."), as long as a reader that goes on breaks
+    on what follows.
 
-    SECURITY: an unpickler with another limit or encoding than ours goes on where we would stop: a limit counts as an
+    SECURITY: an unpickler with another limit or encoding than ours goes on where we would stop. So a limit counts as an
     effect, and the encoding is the one that no text breaks.
     """
-    # A literal that goes on behind the end breaks off there, whatever a limit says of it.
+    # A literal that is longer than the file breaks off at its end. No limit may hide that.
     endless = limits._replace(string_bytes=_ENDLESS)
     start = 0
     for _ in range(_LITERALS):
@@ -140,7 +141,7 @@ def runs_as_pickle(source: Source, limits: Limits, policy: Policy, near: Near) -
 
 
 def breaks_at_import(source: Source, limits: Limits, policy: Policy, near: Near) -> bool:
-    """Whether an unpickler that is given `source` breaks on its first import: nothing behind that is reached."""
+    """Whether an unpickler breaks on the first import of `source`, so that it never reaches what follows."""
     try:
         program = interpret(source, Pickle("object", 0, source.size, encoding="latin1"), limits)
     except (LimitExceeded, Malformed) as error:
@@ -166,19 +167,19 @@ def _acts(program: Program, policy: Policy, near: Near) -> bool:
 
 
 def _is_refused(change: Mutation) -> bool:
-    """Whether every unpickler breaks on it: numbers and texts take no items, and have no `__setstate__` or `__dict__`.
+    """Whether every unpickler breaks on a change: numbers and texts take no items, and no state.
 
-    Only with items, and with a state that is text: without them some unpicklers go on.
+    That is certain only when there are items, and when the state is text: otherwise some unpicklers go on.
     """
     stated = change.kind != "build" or type(change.payload) in (str, bytes)
     return type(change.target) in (int, float, str, bytes, bool) and stated and bool(change.payload)
 
 
 def _imports(source: Source, start: int, error: Malformed, policy: Policy, near: Near) -> bool:
-    """Whether the opcode that broke the reading is an INST without its mark, whose module does something.
+    """Whether the reading broke at an INST without its mark, whose module does something when it is imported.
 
-    SECURITY: the unpickler in Python imports the class before it misses the mark; the one in C does not. Nothing comes
-    of the class, so only a module counts that lies beside the text, or that a rule calls dangerous.
+    SECURITY: the unpickler in Python imports the class before it misses the mark; the one in C does not. Nobody gets
+    the class. So a module counts only when it lies beside the text, or when a rule calls it dangerous.
     """
     lines = source.peek(start + (error.offset or 0), _LONGEST_IMPORT).split(b"\n", 2)
     if not lines[0].startswith(b"i"):
@@ -191,19 +192,19 @@ def _imports(source: Source, start: int, error: Malformed, policy: Policy, near:
 
 
 def _fails(modules: set[str], name: str, policy: Policy, near: Near) -> bool:
-    """Whether importing `name` fails wherever the text is read, whatever is installed there.
+    """Whether the import of `name` fails on every machine, whatever is installed there.
 
-    `modules` are the spellings of one module: as the text has it, and as Python 3 takes old names.
+    `modules` are the spellings of one module: the text's own, and the one to which Python 3 changes an old name.
 
-    SECURITY: the module runs before its name is looked for, so a file of that name beside the text always counts. So it
-    does behind a full stop: Python looks for the last part of ".helper" and runs helper.py, before it refuses the rest.
+    SECURITY: Python runs the module before it looks for the name, so a file of that name beside the text always counts.
+    A full stop in front changes nothing: for ".helper" Python runs helper.py before it refuses the rest.
     """
     if _does_something(modules, name, policy, near):
         return False
     named = _importable(modules)
     if not named or not all(re.fullmatch(_DOTTED, text) for text in (*named, name)):
         return True  # no module has an empty name: Python refuses it at once
-    unknown = all(policy.decide(module, name).kind is Kind.UNKNOWN for module in named)
+    unknown = all(policy.decide(module, name).kind is Standing.UNKNOWN for module in named)
     return unknown and not any(policy.knows_package(module.partition(".")[0]) for module in named)
 
 
@@ -212,8 +213,8 @@ def _importable(modules: set[str]) -> set[str]:
 
 
 def _does_something(modules: set[str], name: str, policy: Policy, near: Near) -> bool:
-    """Whether the module may be the text's own company, or is one that acts when it is imported."""
+    """Whether the module may lie beside the text, or is one that acts when it is imported."""
     return any(
-        near(module.partition(".")[0]) or policy.decide(module, name).kind is Kind.DANGEROUS
+        near(module.partition(".")[0]) or policy.decide(module, name).kind is Standing.DANGEROUS
         for module in _importable(modules)
     )

@@ -1,7 +1,7 @@
-"""Units: folders that a loader takes whole. Each kind is one file; which kinds there are is the tuple below.
+"""Judges units: folders that a loader takes whole. Each kind of unit is one file, and the tuple below lists them.
 
-Finds them among the names of a folder, judges them from names and bytes, and never lowers what the files beside say.
-Nothing that lies in a folder shortens this: no list in it excludes a file or trusts a name.
+Finds the units among the names of a folder, and judges each from names and bytes. The verdicts of the single files stay
+as they are. Nothing that lies in a folder shortens this: no list in it excludes a file or trusts a name.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _ORDER = {Verdict.DANGEROUS: 0, Verdict.UNJUDGED: 1, Verdict.UNVETTED: 2, Verdic
 
 
 def find(folder: Folder) -> tuple[UnitKind, ...]:
-    """The kinds of unit that `folder` itself is to some loader; its subfolders are folders of their own."""
+    """The kinds of unit that some loader takes `folder` itself for. Folders below it are asked for on their own."""
     # SECURITY: a loader on a system that ignores case opens CONFIG.JSON as config.json; here both are marks.
     held = {name.lower() for name in folder.names()}
     return tuple(kind for kind in KINDS if not held.isdisjoint(kind.marks))
 
 
 def judge(folder: Folder, kind: UnitKind, policy: Policy, limits: Limits) -> Report:
-    """The report of one unit: clean and without findings when there is nothing to say of it beyond its files."""
+    """The report of one unit. It is clean and has no findings when only its single files matter."""
     watched = _Watched(folder)
     found: list[Finding] = []
     omitted: list[Verdict] = []
@@ -94,12 +94,12 @@ def unit_reports(
     roots: Iterable[str] = (),
     links: Iterable[tuple[str, str]] = (),
 ) -> Iterator[Report]:
-    """A report for every unit among the folders of `files` that has something to say, in the order of their paths.
+    """A report for every unit with findings among the folders of `files`, in the order of their paths.
 
-    `files` are the paths that a walk met below the folders it was given (`roots`; without them every folder on the way
-    to a file counts). A link that the walk took for another path of the same file belongs among them: the loader of
-    this folder opens it under this name. `links` are links to folders that were walked, each with the path of that
-    folder as the walk gives it: a loader of the folder that holds the link goes through it.
+    files   the paths that a walk met. A link that the walk took for another path of the same file belongs among them:
+            the loader of this folder opens it under this name
+    roots   the folders that the walk was given; without them every folder on the way to a file counts
+    links   links to folders, each with the path of its folder as the walk gives it: a loader goes through the link
     """
     listing = Listing(files, opened)
     if beyond := listing.link(links, limits.nested_files):
@@ -118,7 +118,7 @@ def unit_reports(
 
 
 def _candidates(files: Iterable[str]) -> Iterator[tuple[str, UnitKind]]:
-    """Every folder that holds a mark of a kind: found from the file's end, so that no folder is listed in vain."""
+    """Every folder that holds a mark of a kind. Only the ends of the paths are compared: no folder is listed."""
     marks: dict[str, list[tuple[str, UnitKind]]] = {}
     for kind in KINDS:
         for mark in kind.marks:
@@ -132,7 +132,7 @@ def _candidates(files: Iterable[str]) -> Iterator[tuple[str, UnitKind]]:
 
 
 class _Watched:
-    """A folder that remembers what was read of it, so that the digest of a report binds it."""
+    """A folder that remembers what was read of it, for the digest in the report."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
@@ -150,7 +150,7 @@ class _Watched:
         return source
 
     def judged_sha256(self) -> str:
-        """Over every name of the folder, which the verdict rests on, and the digest of what was read of each file."""
+        """A digest over all names of the folder, for they count, and over what was read of each file."""
         whole = hashlib.sha256()
         read = {name: source.judged_sha256() for name, source in self._opened}
         for name in self.names():

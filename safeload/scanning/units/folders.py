@@ -1,6 +1,6 @@
-"""Folders made of the paths that a walk has met. Looks at no disk: it lists nothing and follows no link.
+"""Makes folders out of the paths that a walk has met. It lists nothing on disk and follows no link.
 
-Two files may differ in case alone, so nothing here merges names.
+Two files may have names that differ in case alone, so no two names are merged.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from safeload.source import Source
 
 
 class DiskFolder:
-    """The folder `path` with those of the walked `files` that lie below it.
+    """The folder `path`, with those of the walked `files` that lie below it.
 
-    `files` are paths as the walk gives them, `opened` opens one of them. Paths outside the folder are left out.
-    `places` says for a path in `files` which other one to open, where that is reached through a link.
+    files   paths as the walk gives them; those outside the folder are left out
+    opened  opens one of them
+    places  path that is reached through a link -> the path to open in its place
     """
 
     def __init__(
@@ -58,7 +59,7 @@ def slashed(path: str) -> str:
 
 
 class Listing:
-    """Every walked path, in an order in which the files below one folder stand together."""
+    """All paths of a walk, sorted so that the files below one folder follow each other."""
 
     def __init__(self, files: Iterable[str], opened: Callable[[str], Source]) -> None:
         self._opened = opened
@@ -75,10 +76,10 @@ class Listing:
         return DiskFolder(path, self._below(path), self._opened, self._places)
 
     def link(self, links: Iterable[tuple[str, str]], most: int) -> str:
-        """Let the files below the folder of each (link, folder) lie below the link too, for a loader follows it.
+        """For each (link, folder), list the files below the folder below the link as well: a loader follows the link.
 
-        Links are not followed from one to the next. Returns the first link for which there are more than `most` files
-        in all, "" when every one was taken.
+        A link behind a link is not followed. Returns the link with which there are more than `most` files in all, ""
+        when all links were taken.
         """
         added: dict[str, str] = {}
         for link, folder in links:
@@ -93,7 +94,7 @@ class Listing:
         return ""
 
     def _sort(self, files: Iterable[str]) -> None:
-        # Doubled paths are one file; "\0" sorts before every other letter, so a folder's files follow each other.
+        # A path that stands twice is one file. "\0" sorts before every letter, so a folder's files follow each other.
         self._files = sorted(set(files), key=_order)
         self._keys = [_order(file) for file in self._files]
 

@@ -47,6 +47,14 @@ class UnitKind(Protocol):
         """What the loader would do with the folder beyond reading its files."""
 
 
+def spelled(folder: Folder, wanted: str) -> tuple[str, ...]:
+    """The names in `folder` that are `wanted`, which is in lower case, when case is ignored.
+
+    A loader on a system without case takes any of them.
+    """
+    return tuple(name for name in folder.names() if name.lower() == wanted)
+
+
 def folder_code(member: str, message: str, setting: str, *, evidence: str = "", offset: int | None = None) -> Finding:
     """Code in the folder that its loader runs. `setting` says what has to be given for it to run, or that nothing has.
 

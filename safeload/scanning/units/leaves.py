@@ -1,6 +1,6 @@
-"""The values of a JSON or YAML of a folder, each with the keys that lead to it. Builds no tree and no object.
+"""Reads the values of a JSON or YAML file of a folder, each with the keys that lead to it. Builds no tree, no object.
 
-Every pair of an object counts although its keys be equal: loaders differ in which of them they take.
+When a key stands twice in an object, both pairs count: loaders differ in which of them they take.
 """
 
 from __future__ import annotations
@@ -84,15 +84,15 @@ def json_leaves(folder: Folder, name: str, limits: Limits) -> Iterator[Leaf]:
     """The leaves of the JSON `name`. Raises Malformed where Python's reader of JSON would refuse it."""
     levels: list[Level] = []
     for event in json_text.events(content(folder, name, limits.json_bytes, "json_bytes"), limits):
-        if event.kind is json_text.Kind.KEY:
+        if event.kind is json_text.EventKind.KEY:
             levels[-1].key = str(event.value)
-        elif event.kind in (json_text.Kind.OBJECT, json_text.Kind.ARRAY):
-            levels.append(Level(pairs=event.kind is json_text.Kind.OBJECT))
+        elif event.kind in (json_text.EventKind.OBJECT, json_text.EventKind.ARRAY):
+            levels.append(Level(pairs=event.kind is json_text.EventKind.OBJECT))
         else:
-            if event.kind in (json_text.Kind.OBJECT_END, json_text.Kind.ARRAY_END):
+            if event.kind in (json_text.EventKind.OBJECT_END, json_text.EventKind.ARRAY_END):
                 levels.pop()
             else:
-                value = None if event.kind is json_text.Kind.NUMBER else event.value
+                value = None if event.kind is json_text.EventKind.NUMBER else event.value
                 yield Leaf(_keys(levels), value, event.offset)
             if levels:
                 levels[-1].advance()

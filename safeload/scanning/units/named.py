@@ -1,11 +1,11 @@
-"""Names that a configuration has its loader import: the policy says what they are, as it does of a pickle's globals."""
+"""Judges names that a configuration makes its loader import. The policy decides, as for the globals of a pickle."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from safeload.findings import Finding, Severity, Verdict
-from safeload.policy import Kind, Policy
+from safeload.policy import Policy, Standing
 from safeload.scanning.units.interface import unread
 from safeload.scanning.units.leaves import Leaf, python_tag
 
@@ -15,10 +15,10 @@ _REMEDY = "do not load the folder before you know what this name does; it needs 
 def imported(
     policy: Policy, dotted: str, why: str, member: str, *, own: tuple[str, ...] = (), offset: int | None = None
 ) -> Iterator[Finding]:
-    """The policy's word on `dotted`, which the loader resolves to something and calls. `why` is a clause for people.
+    """What the policy says of `dotted`, a name that the loader imports and calls. `why` is a clause for people.
 
-    `own` are packages of the loader itself, "diffusers" say, whose names it calls whatever the file says: those that no
-    rule calls dangerous are silent.
+    `own` are packages of the loader itself, "diffusers" for example: the loader calls names of its own whatever the
+    file says, so only names that a rule calls dangerous give a finding.
     """
     module, _, name = dotted.rpartition(".")
     if not module:
@@ -26,9 +26,9 @@ def imported(
     decision = policy.decide(module, name)
     if decision.otherwise is not None:
         decision = decision.otherwise
-    if decision.kind is not Kind.DANGEROUS and within(dotted, own):
+    if decision.kind is not Standing.DANGEROUS and within(dotted, own):
         return
-    if decision.kind is Kind.VETTED:
+    if decision.kind is Standing.VETTED:
         # Vetted means: called with arguments of one shape. Here the arguments are the file's.
         rule, verdict, severity = "unknown-global", Verdict.UNVETTED, Severity.MEDIUM
         text = "vetted for pickles, where its arguments are checked, and not for this"
@@ -40,7 +40,7 @@ def imported(
 
 
 def tagged(policy: Policy, leaf: Leaf, member: str) -> Iterator[Finding]:
-    """What is said of a value of a YAML with a tag of its own: its type is up to whoever loads it."""
+    """The findings for a value of a YAML whose tag is none of YAML's own: its loader chooses the type."""
     if dotted := python_tag(leaf.tag):
         why = "a tag has the unsafe loaders of PyYAML resolve"
         yield from imported(policy, dotted, why, member, offset=leaf.offset)

@@ -1,4 +1,4 @@
-"""Which Python files of a folder take the place of a module that everybody takes for another one. Knows no loader."""
+"""Finds the Python files of a folder that replace a module which everybody trusts. Knows no loader."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def shadows(
     module_of: Callable[[str], str | None] = module_of,
     alone: bool = False,
 ) -> Iterator[Finding]:
-    """A finding for every Python file, among those below the prefix `below`, that has the name of a trusted module.
+    """A finding for every Python file below the prefix `below` that has the name of a trusted module.
 
-    With `alone` the loader asks the folder for every module, whatever was imported before (torch.package); a loader
-    that puts the folder on Python's path does not, and there only the modules that vetted names lie in count: a
+    With `alone` the loader looks for every module in the folder first, whatever was imported before (torch.package). A
+    loader that puts the folder on Python's path does not. There only the modules that hold vetted names count: a
     code.py is no disguise.
 
-    SECURITY: a pickle that names collections.OrderedDict and nothing else is clean for a reader who thinks of the
-    standard library. Where the folder brings a collections.py, its loader runs that file instead.
+    SECURITY: a pickle that names only collections.OrderedDict is clean, because everybody thinks of the standard
+    library. If the folder has a collections.py, its loader runs that file instead.
     """
     vetted = _vetted_modules(policy.rules.vetted)
     for name in names:

@@ -1,1 +1,1 @@
-"""The vetted constructors of numpy: arrays, dtypes and random states. Imports nothing of numpy."""
+"""The vetted constructors of numpy: arrays, dtypes and random states. Does not import numpy."""

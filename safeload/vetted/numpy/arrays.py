@@ -1,7 +1,7 @@
 """numpy arrays and scalars: `_reconstruct` with its state, `scalar`, `_frombuffer`.
 
 Semantics: numpy 1.13 to 2.4, numpy/_core/src/multiarray/methods.c `array_reduce`, `array_setstate`, multiarraymodule.c
-`array_scalar`, and numpy/_core/numeric.py `_frombuffer`. Only numpy.ndarray itself: subclasses run code of their own.
+`array_scalar`, and numpy/_core/numeric.py `_frombuffer`. Only numpy.ndarray itself: a subclass could run its own code.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from safeload.vetted.interface import Constructor, Context, ShapeError, position
 from safeload.vetted.numpy.dtypes import NATIVE, Dtype, consumed, count, dimensions
 
 TRANSPOSED = "numpy.ndarray.transpose"
-# Elements without bytes cost a file nothing: numpy lets 2**60 of them pass.
+# How many elements without bytes an array may have. They cost the file nothing, and numpy allows 2**60 of them.
 EMPTY_ELEMENTS = 1 << 20
 
 
 def _array(ctx: Context, dtype: Dtype, shape: tuple[int, ...], fortran: bool, data: bytes) -> ArraySpec:
-    """The array of exactly `data`."""
+    """The array with the bytes `data`. Raises ShapeError unless they are exactly as many as shape and dtype say."""
     if dtype.kind == "O":
         raise ShapeError("has bytes where it needs objects")
     if dtype.fields is not None and not isinstance(dtype.fields, dict):
@@ -53,7 +53,7 @@ def change(call: Call, mutation: Mutation, ctx: Context) -> None:
     if mutation.kind != "build" or type(state) is not tuple or len(state) != 5:
         raise ShapeError("an array takes a state of 5 parts")
     if call.mutations and call.mutations[0] is not mutation:
-        # SECURITY: `array_setstate` frees the memory that views of the first state still show.
+        # SECURITY: `array_setstate` frees the memory of the first state, which views may still show.
         raise ShapeError("an array takes its state once")
     whole_version, fortran = resolve(state[0]), resolve(state[3])
     if (
@@ -76,7 +76,7 @@ def change(call: Call, mutation: Mutation, ctx: Context) -> None:
 
 
 def _native(array: ArraySpec, itemsize: int) -> ArraySpec:
-    """`array` in native byte order, as `array_setstate` makes it."""
+    """`array` in the native byte order, into which `array_setstate` swaps it."""
     order, kind = array.dtype[0], array.dtype[1]
     data = array.data
     if array.fields is not None or order not in "<>" or order == NATIVE or not isinstance(data, bytes):
@@ -89,7 +89,7 @@ def _native(array: ArraySpec, itemsize: int) -> ArraySpec:
 
 
 def _objects(ctx: Context, shape: tuple[int, ...], fortran: bool, given: object, offset: int) -> ArraySpec:
-    """An array of objects: any values, in C order (`_setlist_pkl` walks a flat iterator)."""
+    """An array of objects, which may be any values. They are in C order (`_setlist_pkl` walks a flat iterator)."""
     items = resolve(given)
     if inert(items):
         raise ShapeError("takes elements that are outside the vetted table", Verdict.UNVETTED)

@@ -1,10 +1,11 @@
 """numpy.dtype: simple, text, datetime, structured and subarray dtypes, from their pickled form.
 
 Semantics: numpy 1.13 to 2.4 numpy/_core/src/multiarray/descriptor.c, `arraydescr_reduce` and `arraydescr_setstate`
-(state versions 3 and 4). numpy believes the sizes of a state; here each must follow from the rest of it.
+(state versions 3 and 4). numpy believes the sizes in a state; here each has to follow from the rest of the state.
 
-A dtype denotes Built("numpy.dtype", (typestr, fields, itemsize, leaves, depth)): `numpy.dtype(typestr)` where fields is
-None, else `numpy.dtype(fields)`; itemsize in bytes; leaves and depth count and nest what `fields` describes.
+A dtype denotes Built("numpy.dtype", (typestr, fields, itemsize, leaves, depth)). It stands for `numpy.dtype(typestr)`
+when fields is None, else for `numpy.dtype(fields)`. itemsize is in bytes; leaves says how many plain dtypes `fields`
+has in it, and depth how deep they nest.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ KIND = "numpy.dtype"
 DIMENSIONS = 64
 LEAVES = 10_000
 DEPTH = 16
-# numpy keeps sizes of elements in a C int up to version 1, and nothing real comes near.
+# Bytes of an element: numpy up to version 1 keeps the size in a C int. Real elements are far smaller.
 ITEMSIZE = 1 << 31
 _TYPE = r"([<>|=]?)([biufcSUVMmO])([0-9]{1,10})"
 _SIZES = {
@@ -45,7 +46,7 @@ NATIVE = "<" if sys.byteorder == "little" else ">"
 
 
 class Dtype(NamedTuple):
-    """What a dtype denotes, as fields: the args of its Built."""
+    """What a dtype denotes: the args of its Built, as fields."""
 
     typestr: str
     fields: object = None
@@ -58,7 +59,7 @@ class Dtype(NamedTuple):
         return Built(KIND, (self.typestr, self.fields, self.itemsize, self.leaves, self.depth))
 
     def description(self) -> object:
-        """What `numpy.dtype()` takes for it."""
+        """The argument of `numpy.dtype()` that gives this dtype."""
         return self.typestr if self.fields is None else self.fields
 
     @property
@@ -68,7 +69,7 @@ class Dtype(NamedTuple):
 
 
 def of(value: object) -> Dtype:
-    """The dtype that a value denotes; raises ShapeError when it is none."""
+    """The dtype that a value denotes. Raises ShapeError when it denotes none."""
     found = resolve(value)
     if inert(found):
         raise ShapeError("has a dtype outside the vetted table", Verdict.UNVETTED)
@@ -83,7 +84,7 @@ def of(value: object) -> Dtype:
 
 
 def consumed(ctx: Context, value: object, offset: int) -> Dtype:
-    """The dtype that a call at `offset` took, not changed since."""
+    """The dtype that the call at `offset` took. Raises ShapeError when it was changed later."""
     unchanged(ctx, offset, value)
     return of(value)
 
@@ -123,7 +124,7 @@ def change(call: Call, mutation: Mutation, ctx: Context) -> None:
     if mutation.kind != "build" or type(state) is not tuple or len(state) not in (8, 9):
         raise ShapeError("takes a state of 8 or 9 parts")
     if call.mutations and call.mutations[0] is not mutation:
-        # SECURITY: arrays share their dtype: a second state would change arrays that were judged with the first.
+        # SECURITY: arrays share a dtype: a second state would change arrays that were judged with the first one.
         raise ShapeError("takes its state twice")
     state = tuple(resolve(part) for part in state)
     if whole(state[0], 3, 5, "the version of a dtype") != len(state) - 5:
@@ -139,31 +140,31 @@ def change(call: Call, mutation: Mutation, ctx: Context) -> None:
         dtype_made = _plain(dtype_made, state)
     _flags(before, state[7])
     if (state[1] == "|") == _ordered(before, state):
-        # SECURITY: numpy takes it as it is, and fails inside when it meets such a dtype.
+        # SECURITY: numpy accepts such a state, and later fails inside its C code.
         raise ShapeError("has a byte order where there is none, or none where there is one")
     if len(state) == 9:
         dtype_made = _metadata(ctx, dtype_made, state[8], mutation.offset)
     elif dtype_made.kind in "Mm":
-        # SECURITY: numpy follows the missing unit through a null pointer.
+        # SECURITY: numpy dereferences the missing unit: a null pointer.
         raise ShapeError("is a date without a unit")
     if dtype_made != before and (before.kind in "biufcO" or not before.itemsize) and not _copied(call):
-        # numpy's own dtypes are shared by everything, and ignore a state.
+        # Without a copy this may be numpy's own dtype, which the whole process shares: numpy then ignores the state.
         raise ShapeError("changes a dtype that may be numpy's own", Verdict.UNJUDGED)
     call.value = dtype_made.built()
 
 
 def _ordered(dtype_made: Dtype, state: tuple[object, ...]) -> bool:
-    """Whether the elements have a byte order: the parts of structured ones have their own."""
+    """Whether the dtype has a byte order. A structured one has none: its parts have their own."""
     if state[2] is not None or state[3] is not None or dtype_made.kind not in "iufcUMm":
         return False
     return dtype_made.kind == "U" or dtype_made.itemsize > 1
 
 
 def _flags(dtype_made: Dtype, given: object) -> None:
-    """Require flags that say nothing of pointers, but for numpy's own dtype of objects.
+    """Raise ShapeError for flags that speak of pointers, except in numpy's own dtype of objects.
 
-    SECURITY: numpy takes them from the state as they are. By some it follows the bytes of any element as pointers to
-    objects: wrong here, for nothing is built by them, and fatal wherever else the file is loaded.
+    SECURITY: numpy takes the flags from the state unchecked. With some of them it takes the bytes of an element for
+    pointers to objects. The loader here does not use the flags, but any other program that loads the file would crash.
     """
     flags = whole(given, -(1 << 63), 1 << 64, "the flags of a dtype")
     if flags != _OBJECT if dtype_made.kind == "O" else flags & ~_HARMLESS:
@@ -171,12 +172,12 @@ def _flags(dtype_made: Dtype, given: object) -> None:
 
 
 def _copied(call: Call) -> bool:
-    """Whether a call of `dtype` asked for a copy, as numpy's writers do."""
+    """Whether a call of `dtype` asks for a copy, as the pickles of numpy do."""
     return isinstance(call.args, tuple) and len(call.args) == 3 and bool(resolve(call.args[2]))
 
 
 def _plain(dtype_made: Dtype, state: tuple[object, ...]) -> Dtype:
-    """A dtype without parts: its size repeats what its name says, or is -1 where the name fixes it."""
+    """A dtype without parts. The size in its state repeats its name's, or is -1 when the kind has only one size."""
     if state[4] is not None:
         raise ShapeError("has fields without names")
     size, alignment = (whole(part, -1, ITEMSIZE, "the size of a dtype") for part in state[5:7])
@@ -192,16 +193,16 @@ def _plain(dtype_made: Dtype, state: tuple[object, ...]) -> Dtype:
 
 
 def _flexible(dtype_made: Dtype, state: tuple[object, ...]) -> None:
-    """Require void of the size that the state repeats."""
+    """Raise ShapeError unless the dtype is void, and the state repeats its size."""
     if dtype_made.kind != "V" or whole(state[5], 0, ITEMSIZE, "the size of a dtype") != dtype_made.itemsize:
         raise ShapeError("has parts, and a size that is not the one of its name")
     if whole(state[6], 0, 1 << 16, "the alignment of a dtype") not in _ALIGNMENTS:
-        # SECURITY: numpy divides by it.
+        # SECURITY: numpy divides by the alignment: 0 would crash it.
         raise ShapeError("has an alignment that no type has")
 
 
 def _subarray(ctx: Context, dtype_made: Dtype, state: tuple[object, ...], offset: int) -> Dtype:
-    """(dtype, shape): each element is an array of its own."""
+    """The dtype of a state with (dtype, shape): each element is an array."""
     _flexible(dtype_made, state)
     given = state[2]
     if type(given) is not tuple or len(given) != 2 or state[3] is not None or state[4] is not None:
@@ -214,7 +215,7 @@ def _subarray(ctx: Context, dtype_made: Dtype, state: tuple[object, ...], offset
 
 
 def _structured(ctx: Context, dtype_made: Dtype, state: tuple[object, ...], offset: int) -> Dtype:
-    """names, and fields: a dict of name (and title) -> (dtype, byte offset[, title])."""
+    """The dtype of a state with names, and fields: a dict of name (and title) -> (dtype, byte offset[, title])."""
     _flexible(dtype_made, state)
     names, fields = state[3], state[4]
     if type(names) is not tuple or type(fields) is not dict:
@@ -254,7 +255,7 @@ def _structured(ctx: Context, dtype_made: Dtype, state: tuple[object, ...], offs
 
 
 def _joined(dtype_made: Dtype, description: object, parts: list[Dtype]) -> Dtype:
-    """A dtype of `parts`; raises ShapeError for objects inside and for too many or too deep parts."""
+    """A dtype made of `parts`. Raises ShapeError when one holds objects, and for too many or too deep parts."""
     if any(part.kind == "O" for part in parts):
         raise ShapeError("keeps objects in fields, which is not modelled", Verdict.UNVETTED)
     leaves = 1 + sum(part.leaves for part in parts)
@@ -265,7 +266,7 @@ def _joined(dtype_made: Dtype, description: object, parts: list[Dtype]) -> Dtype
 
 
 def _metadata(ctx: Context, dtype_made: Dtype, given: object, offset: int) -> Dtype:
-    """None or {}, or for dates (None or {}, (unit, count, 1, 1))."""
+    """Take the metadata of a state: None or {}; for dates (None or {}, (unit, count, 1, 1))."""
     if inert(given):
         raise ShapeError("has metadata outside the vetted table", Verdict.UNVETTED)
     extra, unit = given, None
@@ -289,7 +290,7 @@ def _metadata(ctx: Context, dtype_made: Dtype, given: object, offset: int) -> Dt
 
 
 def dimensions(value: object) -> tuple[int, ...]:
-    """A shape: a tuple of at most 64 ints, none negative."""
+    """A shape. Raises ShapeError unless it is a tuple of at most 64 ints, none of them negative."""
     found = resolve(value)
     if inert(found):
         raise ShapeError("has a shape outside the vetted table", Verdict.UNVETTED)
@@ -299,7 +300,7 @@ def dimensions(value: object) -> tuple[int, ...]:
 
 
 def count(shape: tuple[int, ...], itemsize: int) -> int:
-    """Elements of `shape`; raises ShapeError where numpy's own arithmetic would overflow (`PyArray_NewFromDescr`)."""
+    """How many elements `shape` has. Raises ShapeError where numpy's arithmetic overflows (`PyArray_NewFromDescr`)."""
     total = 1
     for size in shape:
         total *= size or 1

@@ -1,7 +1,7 @@
 """numpy's random generators: bit generators, Generator, RandomState, SeedSequence.
 
 Semantics: numpy 1.17 to 2.4, numpy/random/_pickle.py, the `state` setters of numpy/random/_*.pyx and bit_generator.pyx.
-A state is bounded and checked word by word in kind and count, for the setters copy it into C structures.
+The setters copy a state into C structures. So every word of a state is checked, by type and range, and their number.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _BITS: dict[str, dict[str, object]] = {
 _TAIL: dict[str, object] = {"has_uint32": 2, "uinteger": 1 << 32}
 _EXTRA: dict[str, dict[str, object]] = {"MT19937": {}, "Philox": {"buffer": ("u8", 4), "buffer_pos": 5, **_TAIL}}
 _SEQUENCE = "numpy.random.SeedSequence"
-# Reads that take as long as numpy needs to make an array of an int; mixes that take as long as one read.
+# To make an array of one int takes numpy as long as this many reads; and so many mixes take as long as one read.
 _ARRAY = 64
 _MIXES = 4
 
 
 def _name(value: object) -> str:
-    """The bit generator that a name or class stands for."""
+    """The name of the bit generator that a text or a class stands for."""
     found = resolve(value)
     if inert(found):
         raise ShapeError("takes a bit generator outside the vetted table", Verdict.UNVETTED)
@@ -76,7 +76,7 @@ def change_bit_generator(call: Call, mutation: Mutation, ctx: Context) -> None:
 
 
 def _payload(ctx: Context, mutation: Mutation) -> object:
-    """The state of a BUILD, resolved."""
+    """The payload of a BUILD, resolved. Raises ShapeError when it was changed after it was consumed."""
     if mutation.kind != "build":
         raise ShapeError("a generator takes a state only")
     state = resolve(mutation.payload)
@@ -87,7 +87,7 @@ def _payload(ctx: Context, mutation: Mutation) -> object:
 
 
 def _state(ctx: Context, state: object, kind: str, offset: int) -> dict[str, object]:
-    """The state of a bit generator: exactly the keys of its kind, each of the right type, size and range."""
+    """The state of a bit generator of `kind`. Raises ShapeError for other keys, types, sizes or ranges than it has."""
     name = kind.removeprefix("numpy.random.")
     if type(state) is not dict or state.get("bit_generator") != name:
         raise ShapeError(f"takes a state of {name}")
@@ -105,7 +105,7 @@ def _state(ctx: Context, state: object, kind: str, offset: int) -> dict[str, obj
 
 
 def _word(ctx: Context, value: object, rule: object, offset: int) -> object:
-    """An int below `rule`, or an array of `rule` = (kind and size, count)."""
+    """One value of a state: an int below `rule`, or an array when `rule` is (kind and size, count)."""
     if isinstance(rule, int):
         return whole(value, 0, rule, "a word of a state")
     found = resolve(value)
@@ -130,10 +130,10 @@ def random_state(call: Call, ctx: Context) -> Built:
 
 
 def _inside(call: Call, ctx: Context) -> object:
-    """The bit generator that a generator wraps, as the cell it stands in."""
+    """The bit generator that a generator wraps, as its Cell."""
     args = positional(call, 0, 2)
     if len(args) == 2 and symbol(args[1]) != _CTOR:
-        # SECURITY: numpy calls this argument.
+        # SECURITY: numpy calls this argument, whatever it is.
         raise ShapeError("takes the constructor of bit generators and no other")
     found = resolve(args[0]) if args else "MT19937"
     if isinstance(found, Built):
@@ -145,7 +145,7 @@ def _inside(call: Call, ctx: Context) -> object:
 
 
 def _wrapped(call: Call) -> tuple[Built, Built]:
-    """A generator and the bit generator inside, which a BUILD changes in place: others may share it."""
+    """A generator, and the bit generator inside. BUILD changes that one in place: other generators may share it."""
     built = made(call, "numpy.random.Generator", "numpy.random.RandomState")
     inside = resolve(built.args[0])
     if not isinstance(inside, Built):
@@ -154,7 +154,7 @@ def _wrapped(call: Call) -> tuple[Built, Built]:
 
 
 def change_generator(call: Call, mutation: Mutation, ctx: Context) -> None:
-    """BUILD with the state of the bit generator inside (before 1.25), or with nothing or that bit generator again."""
+    """BUILD with the state of the bit generator inside (before 1.25); later with nothing, or that generator again."""
     state = _payload(ctx, mutation)
     _, inside = _wrapped(call)
     if state is None or state is inside:
@@ -221,10 +221,10 @@ def change_seed_sequence(call: Call, mutation: Mutation, ctx: Context) -> None:
 
 
 def _mixed(ctx: Context, parts: list[object], size: int, offset: int) -> None:
-    """Count what numpy will do with this entropy, for a pool of `size` words.
+    """Count the work that this entropy makes numpy do, for a pool of `size` words.
 
-    SECURITY: each word is mixed into each word of the pool, and each int is an array before: entropy that many
-    sequences share, and a pool's size, cost the file a few bytes for each.
+    SECURITY: numpy makes an array of each int, and mixes each word into each word of the pool. Many sequences may share
+    one entropy, and the size of a pool is a number: a few bytes of the file could cost hours.
     """
     numbers = [number for part in parts for number in (part if isinstance(part, tuple) else (part,))]
     words = sum(1 + number.bit_length() // 32 for number in numbers if isinstance(number, int))

@@ -1,1 +1,1 @@
-"""The vetted constructors of torch: tensors, storages and what is made of them. Imports nothing of torch."""
+"""The vetted constructors of torch: tensors, storages and what is made of them. Does not import torch."""

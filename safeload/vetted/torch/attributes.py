@@ -1,6 +1,6 @@
 """The attributes of torch.Tensor and torch.nn.Parameter, as of torch 2.13: names that a file may not set.
 
-Data, generated once and held complete by a test against the installed torch: `dir()` of both classes without dunders.
+Data: `dir()` of both classes without dunders, generated once. A test compares it with the installed torch.
 """
 
 from __future__ import annotations

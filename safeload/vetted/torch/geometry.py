@@ -1,7 +1,7 @@
-"""The one geometry check: does a strided tensor stay inside its storage?
+"""The geometry check: does a strided tensor lie inside its storage? Nothing else in safeload decides this.
 
-Sizes, strides and offsets are elements. Mirrors the invariants of c10's StorageImpl/TensorImpl, which torch enforces
-only after the fact (`set_` on a resizable storage grows it).
+Sizes, strides and offsets are in elements. Mirrors the invariants of c10's StorageImpl/TensorImpl. torch itself does
+not refuse a tensor that reaches outside: `set_` grows a resizable storage.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _HUGE = 1 << 62
 
 
 def outside(value: object) -> None:
-    """Raise ShapeError(UNVETTED) for a resolved value from outside the table: what it is has its own finding."""
+    """Raise ShapeError(UNVETTED) for a resolved value from outside the table, which has a finding of its own."""
     if inert(value):
         raise ShapeError("takes an argument that is outside the vetted table", Verdict.UNVETTED)
 
 
 def sizes(value: object, what: str) -> tuple[int, ...]:
-    """A tuple of ints that can be sizes or strides: exact ints, 0 <= n < 2^62, at most 64 of them."""
+    """Sizes or strides. Raises ShapeError unless they are at most 64 exact ints with 0 <= n < 2^62."""
     if type(value) is not tuple:
         value = resolve(value)
         if type(value) is Built and value.kind == "torch.Size":
@@ -41,10 +41,11 @@ def sizes(value: object, what: str) -> tuple[int, ...]:
 def check_geometry(
     storage: StorageSpec, dtype: str, shape: tuple[int, ...], stride: tuple[int, ...], offset: object, ctx: Context
 ) -> int:
-    """The offset of a tensor that lies inside `storage`; raises ShapeError when it does not.
+    """The offset of a tensor. Raises ShapeError unless the tensor lies inside `storage`.
 
-    SECURITY: every product is taken in Python's unbounded ints; the sum of (size - 1) * stride is the last element
-    reached, so comparing only numel with the storage would let strides reach outside.
+    SECURITY: the last element that a tensor reaches is the offset plus the sum of (size - 1) * stride. To compare the
+    number of elements with the storage is not enough: strides can reach outside. Python's ints do not overflow here,
+    the 64-bit ones of torch would.
     """
     if type(offset) is not int or not 0 <= offset < _HUGE:
         raise ShapeError("the storage offset must be an int from 0 to 2^62", rule="tensor-bounds")
@@ -77,7 +78,10 @@ def check_geometry(
 
 
 def check_expansion(copied: int, held: int, ctx: Context) -> None:
-    """Refuse a tensor whose copy would take `copied` bytes although the file holds `held`: stride-0 bombs."""
+    """Raise ShapeError when a copy of a tensor takes many more bytes than the `held` ones of the file.
+
+    SECURITY: with stride 0 one element can be a tensor of terabytes, which the first copy would allocate.
+    """
     if copied > ctx.limits.expansion_bytes and copied > held * ctx.limits.expansion:
         raise ShapeError(
             f"a copy of this tensor would take {copied} bytes, its storage holds {held}; "

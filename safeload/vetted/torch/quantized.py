@@ -75,14 +75,14 @@ def _per_channel(
 
 
 def _check(spec: QuantizedSpec, ctx: Context) -> QuantizedSpec:
-    """Scales finite and positive, zero points inside the type: kernels index by them without looking.
+    """Check that scales are finite and positive, and zero points fit the type: kernels index by them unchecked.
 
-    SECURITY: the numbers that were checked replace the tensors, so the loader never reads them again.
+    SECURITY: the checked numbers replace the tensors in the spec, so the loader never reads the file for them again.
     """
     scales, zeros = _numbers(spec.scale, ctx), _numbers(spec.zero_point, ctx)
     if not all(_modest(x) and x > 0 for x in scales):
         raise ShapeError("the scales of a quantized tensor must be positive and finite")
-    # torch writes "per_channel_affine" for both schemes; the type of the zero points tells them apart.
+    # torch writes "per_channel_affine" for both schemes. Only the type of the zero points says which it is.
     given = spec.zero_point
     floating = spec.scheme.endswith("float_qparams") if type(given) is list else given.dtype.startswith("float")
     low, high = QUANTIZED[spec.data.dtype]

@@ -1,11 +1,11 @@
 """Sparse and nested tensors: the two kinds whose *values* decide whether using them is safe.
 
 Semantics: torch/_utils.py `_rebuild_sparse_tensor`, `_rebuild_nested_tensor`; the invariants are those of
-`torch._validate_sparse_coo_tensor_args` and `torch._validate_sparse_compressed_tensor_args` (torch 2.13), which torch
-checks only when asked: out-of-range indices crash the process on the first use.
+`torch._validate_sparse_coo_tensor_args` and `torch._validate_sparse_compressed_tensor_args` (torch 2.13). torch checks
+them only when asked, and an index out of range crashes the process on the first use.
 
-SECURITY: what was checked is kept (`checked`), and the loader builds from that copy: a file that changes between check
-and use would otherwise bring back what was refused.
+SECURITY: the check keeps a copy of the values (`checked`), and the loader builds from this copy. If it read the file
+again, the file could have changed in between.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COMPRESSED = ("torch.sparse_csr", "torch.sparse_csc", "torch.sparse_bsr", "torc
 
 
 def rebuild_sparse(call: Call, ctx: Context) -> SparseSpec:
-    """`_rebuild_sparse_tensor(layout, data)`; the indices are read and checked once the storages are known."""
+    """`_rebuild_sparse_tensor(layout, data)`. A deferred check reads the indices, when the storages are known."""
     layout, data = arguments(call, object, tuple)
     outside(layout)
     if type(layout) is not Symbol or type(data) is not tuple:
@@ -109,7 +109,7 @@ def _check_coo(spec: SparseSpec, ctx: Context) -> SparseSpec:
     if spec.coalesced and count > 1 and dims == 0:
         raise ShapeError("a sparse tensor without sparse dimensions claims to be coalesced", rule="tensor-bounds")
     if spec.coalesced and count > 1:
-        # A false claim makes torch skip the summing of duplicates, and its kernels assume sorted indices.
+        # SECURITY: the tensor says that it is coalesced. torch then sums no duplicates, and relies on the order.
         before: tuple[int, ...] = (-1,)
         for entry in zip(*rows, strict=True):
             if entry <= before:
@@ -146,7 +146,7 @@ def _check_compressed(spec: SparseSpec, ctx: Context) -> SparseSpec:
 
 
 def rebuild_nested(call: Call, ctx: Context) -> NestedTensorSpec:
-    """`_rebuild_nested_tensor(buffer, sizes, strides, offsets)`: every piece must lie inside the buffer."""
+    """`_rebuild_nested_tensor(buffer, sizes, strides, offsets)`. Every piece has to lie inside the buffer."""
     buffer, *tables = arguments(call, object, object, object, object)
     outside(buffer)
     if type(buffer) is not TensorSpec or buffer.storage is None or len(buffer.shape) != 1 or buffer.stride != (1,):

@@ -1,7 +1,7 @@
 """Persistent ids of torch files, and the storage classes they name.
 
 Semantics: torch/serialization.py `_load.persistent_load` (zip) and `_legacy_load.persistent_load` (legacy, with view
-metadata and "module" sources), torch 2.13. Reads no storage; a declared size is compared with the member's.
+metadata and "module" sources), torch 2.13. Reads no storage, but compares a declared size with that of the member.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ STORAGE_TYPES: dict[str, str | None] = {
     **{f"torch.cuda.{name}": dtype for name, dtype in _TYPED.items()},
     "torch.storage.UntypedStorage": None,
 }
-"""storage class -> dtype of its elements, None for untyped bytes."""
+"""Storage class -> dtype of its elements; None for untyped bytes."""
 
-# What torch's writers put there is the decimal value of an address or a running number.
+# Letters of a key: torch writes a running number, or an address, in decimal digits.
 _KEY_DIGITS = 32
-# torch's own tags; anything else has no restore function in a plain torch. Ignored unless the caller maps it.
+# The device tags that torch writes. A plain torch has no restore function for any other tag.
 _LOCATION = (
     r"(?:cpu|meta|(?:cuda|mps|xpu|hpu|mtia|npu|xla|xla_cuda|maia|mlu|musa|privateuseone|ipu|vulkan)(?::[0-9]{1,4})?)"
 )
@@ -41,13 +41,13 @@ _HUGE = 1 << 62
 
 
 def persistent_value(node: Persistent, ctx: Context) -> object:
-    """What a persistent load of a torch stream denotes: a StorageValue, or the class of a "module" id.
+    """What a persistent load in a torch stream denotes: a StorageValue, or the class of a "module" id.
 
-    Raises ShapeError for everything that is not exactly of torch's form.
+    Raises ShapeError for any id that is not exactly as torch writes it.
     """
     pid = node.pid
     if node.text:
-        # SECURITY: a text id is one string; torch's writers never produce it and parsing it would guess.
+        # SECURITY: such an id is one text. torch never writes it, and to parse it would be a guess.
         raise _unjudged("a persistent id given as text is not of torch's form", "text-persistent-id")
     if type(pid) is not tuple or not pid:
         raise _bad("a persistent id must be a tuple")
@@ -55,8 +55,8 @@ def persistent_value(node: Persistent, ctx: Context) -> object:
     if kind == "storage":
         return _storage(pid, node, ctx)
     if kind == "module" and ctx.extents is None and len(pid) == 4 and isinstance(pid[1], Cell):
-        # Legacy files keep the source text of pickled modules here; torch compares it with the installed class. The
-        # class itself is a global of its own and judged as such; the text is never used.
+        # Legacy files have the source text of pickled modules here, which torch compares with the installed class. The
+        # class is a global of the stream, and judged as one. The text is not used.
         return pid[1]
     raise _bad('a persistent id must be ("storage", type, key, location, numel)')
 
@@ -68,7 +68,7 @@ def is_location(tag: str) -> bool:
 
 def _storage(pid: tuple[object, ...], node: Persistent, ctx: Context) -> StorageValue:
     legacy = ctx.extents is None
-    # Old TorchScript writers add an empty sixth element.
+    # Old writers of TorchScript add a sixth element, None.
     if len(pid) != (6 if legacy else 5) and not (len(pid) == 6 and pid[5] is None):
         raise _bad(f"a storage id has {6 if legacy else 5} elements here, not {len(pid)}")
     symbol = resolve(pid[1])
@@ -89,11 +89,11 @@ def _storage(pid: tuple[object, ...], node: Persistent, ctx: Context) -> Storage
         _fits(spec, ctx)
         ctx.storages[key] = spec
     elif (spec.dtype or "uint8") != (dtype or "uint8") or spec.nbytes != nbytes or spec.location != location:
-        # SECURITY: torch keeps the first declaration and ignores the second, so a reader that believes the second is
-        # wrong about type and size. No writer of torch's produces this.
+        # SECURITY: torch keeps the first declaration of a storage and ignores the second. A reader that believes the
+        # second is wrong about type and size. torch never writes this.
         raise _bad(f"storage {key} is declared twice with different type, size or device")
     elif spec.dtype != dtype:
-        # Both are plain bytes to torch: a uint8 tensor beside its untyped storage, or beside one of a new dtype.
+        # Not a contradiction: to torch both are plain bytes, say a uint8 tensor and its untyped storage.
         spec = StorageSpec(key, dtype, nbytes, location)
     if len(pid) == 6 and pid[5] is not None:
         spec = _view(spec, pid[5])
@@ -107,7 +107,7 @@ def _fits(spec: StorageSpec, ctx: Context) -> None:
     if extent is None:
         raise _bad(f"storage {spec.key} has no member in the file")
     if extent.size != spec.nbytes and not (ctx.placeholders and extent.size == 0):
-        # SECURITY: torch's map path does not compare these and shows the bytes of other members (CVE-2026-24747).
+        # SECURITY: with mmap torch does not compare the two sizes, and shows bytes of other members (CVE-2026-24747).
         raise _bad(f"storage {spec.key} declares {spec.nbytes} bytes, its member holds {extent.size}")
 
 
@@ -124,7 +124,7 @@ def _view(spec: StorageSpec, metadata: object) -> StorageSpec:
 
 
 def _text(value: object) -> str | None:
-    """A str, or the bytes that a python 2 str becomes under encoding="bytes"."""
+    """The text of a str, or of the bytes that a python 2 str is under encoding="bytes"; None for anything else."""
     if type(value) is str:
         return value
     if type(value) is bytes and value.isascii():

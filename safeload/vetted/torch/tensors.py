@@ -31,19 +31,19 @@ from safeload.vetted.torch.geometry import check_geometry, outside, sizes
 from safeload.vetted.torch.sparse import rebuild_nested, rebuild_sparse
 
 TENSOR_LIKE = (TensorSpec, WrappedTensor, QuantizedSpec, SparseSpec, NestedTensorSpec)
-# torch writes three: a parameter of a quantized tensor, with attributes.
+# How often a tensor may be wrapped. torch writes three wrappers: a parameter, of a quantized tensor, with attributes.
 WRAPS = 8
 
 
 def storage_argument(value: object) -> StorageSpec:
-    """The storage that an argument denotes; raises ShapeError when it is none."""
+    """The storage that an argument denotes. Raises ShapeError when it denotes none."""
     if isinstance(value, Cell):
         value = value.value
     if type(value) is StorageValue:
         return value.storage
     value = resolve(value)
     if type(value) is Enclosed:
-        # Plain pickles of tensors keep each storage as a whole legacy file inside bytes.
+        # A plain pickle of a tensor holds each storage as bytes, which are a whole file in the legacy format.
         inner = resolve(value.document.root)
         if type(inner) is StorageValue:
             return inner.storage.but(home=inner.storage.home or value.document)
@@ -54,7 +54,7 @@ def storage_argument(value: object) -> StorageSpec:
 
 
 def dtype_argument(value: object) -> str:
-    """The dtype name that an argument denotes."""
+    """The name of the dtype that an argument denotes. Raises ShapeError when it denotes none."""
     value = resolve(value)
     outside(value)
     if type(value) is not Symbol or not value.name.startswith("torch.") or value.name[6:] not in BITS:
@@ -63,9 +63,9 @@ def dtype_argument(value: object) -> str:
 
 
 def no_hooks(value: object, call: Call, ctx: Context) -> None:
-    """Refuse backward hooks: they are functions that run on backward().
+    """Raise ShapeError for backward hooks: functions that torch runs on backward().
 
-    SECURITY: the hooks object is kept by reference, so it must be empty *and* not be filled by a later opcode.
+    SECURITY: torch keeps a reference to the hooks object. So it has to be empty, *and* no later opcode may fill it.
     """
     hooks = resolve(value)
     if hooks is None:
@@ -77,7 +77,7 @@ def no_hooks(value: object, call: Call, ctx: Context) -> None:
 
 
 def flag(value: object, dtype: str) -> bool:
-    """A requires_grad argument that torch accepts for `dtype`."""
+    """A requires_grad argument. Raises ShapeError when torch would not accept it for `dtype`."""
     if type(value) is not bool:
         raise ShapeError("requires_grad must be a bool")
     if value and dtype not in FLOATING:
@@ -144,7 +144,7 @@ def rebuild_tensor_v3(call: Call, ctx: Context) -> TensorSpec:
 
 
 def rebuild_meta(call: Call, ctx: Context) -> TensorSpec:
-    """`_rebuild_meta_tensor_no_storage(dtype, size, stride, requires_grad)`: shape without data."""
+    """`_rebuild_meta_tensor_no_storage(dtype, size, stride, requires_grad)`: a shape without data."""
     args = arguments(call, object, object, object, bool)
     dtype = dtype_argument(args[0])
     shape, stride = sizes(args[1], "size"), sizes(args[2], "stride")
@@ -159,7 +159,7 @@ def rebuild_meta(call: Call, ctx: Context) -> TensorSpec:
 
 
 def tensor_argument(value: object, offset: int, ctx: Context) -> object:
-    """A tensor-like argument, kept as its Cell so that sharing survives; raises ShapeError when it is none."""
+    """The Cell of a tensor-like argument: two users of one Cell share the tensor. Raises ShapeError for no tensor."""
     leaf = resolve(value)
     outside(leaf)
     if not isinstance(leaf, TENSOR_LIKE) and not (type(leaf) is Built and leaf.kind == "torch.from_numpy"):
@@ -169,7 +169,7 @@ def tensor_argument(value: object, offset: int, ctx: Context) -> object:
 
 
 def dtype_of(value: object) -> str:
-    """The element type of a tensor-like value; raises ShapeError for wrappers of wrappers of wrappers."""
+    """The element type of a tensor-like value. Raises ShapeError when it is wrapped more than WRAPS times."""
     leaf = resolve(value)
     wraps = 0
     while isinstance(leaf, WrappedTensor | QuantizedSpec | SparseSpec | NestedTensorSpec):
@@ -179,7 +179,7 @@ def dtype_of(value: object) -> str:
         leaf = resolve(inner)
         wraps += 1
         if wraps > WRAPS:
-            # SECURITY: going down again for each further one takes the square of their number; a circle has no end.
+            # SECURITY: each wrapper of a chain walks all below it, in quadratic time; a circle would never end.
             raise ShapeError("wraps a tensor more often than is read", Verdict.UNJUDGED)
     if isinstance(leaf, Built) and leaf.kind == "torch.from_numpy":
         # (array, dtype, requires_grad)
@@ -203,9 +203,9 @@ def rebuild_parameter_with_state(call: Call, ctx: Context) -> WrappedTensor:
 
 
 def tensor_state(state: object, call: Call, ctx: Context) -> dict[str, object] | None:
-    """Attributes set on a tensor: identifiers that are no dunder and no attribute of Tensor.
+    """The attributes that a state sets on a tensor: identifiers, no dunder, and no attribute of Tensor.
 
-    SECURITY: torch sets any name with setattr, `data`, `__class__` and methods included.
+    SECURITY: torch calls setattr with any name: with `data`, `__class__` and the names of methods, too.
     """
     parts = state if type(state) is tuple and len(state) == 2 else (state,)
     found: dict[str, object] = {}
@@ -288,7 +288,8 @@ def rebuild_from_numpy(call: Call, ctx: Context) -> Built:
     outside(leaf)
     if type(leaf) is not ArraySpec or leaf.dtype not in _NUMPY:
         raise ShapeError("the data of a device tensor must be a plain numeric array")
-    # SECURITY: an array gets its state from BUILD, and the tensor is made of the array as it is at the end.
+    # SECURITY: a later BUILD could give the array another state. The call takes the array as it is now, we would build
+    # the tensor from the array as it is at the end.
     unchanged(ctx, call.offset, data)
     if _NUMPY[leaf.dtype] != name:
         raise ShapeError(f"a device tensor of {name} is made from {_NUMPY[leaf.dtype]}", Verdict.UNJUDGED)
@@ -316,7 +317,7 @@ def parameter_state(call: Call, mutation: Mutation, ctx: Context) -> None:
     if mutation.kind != "build" or type(state) is not tuple or not isinstance(leaf, WrappedTensor):
         raise ShapeError("a Parameter takes only the state that torch writes")
     if call.mutations and call.mutations[0] is not mutation:
-        # SECURITY: what holds this parameter was judged with its first state.
+        # SECURITY: values that hold this parameter were judged with its first state.
         raise ShapeError("a Parameter takes its state once", Verdict.UNJUDGED)
     if len(state) == 5:
         data, grad, hooks = state[0], state[3], state[2]
@@ -334,7 +335,7 @@ def parameter_state(call: Call, mutation: Mutation, ctx: Context) -> None:
 def legacy_tensor(call: Call, ctx: Context) -> Built:
     """`torch.FloatTensor()` and its like: torch up to 0.3 makes an empty tensor, then sets its state.
 
-    SECURITY: only without arguments; `torch.FloatTensor(2**40)` allocates.
+    SECURITY: arguments are refused: `torch.FloatTensor(2**40)` allocates.
     """
     if call.args != () or call.kwargs:
         raise ShapeError("a tensor class is called with arguments; torch's writers never do that")

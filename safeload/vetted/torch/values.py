@@ -38,7 +38,7 @@ def device(call: Call, ctx: Context) -> Built:
 
 
 def layout(call: Call, ctx: Context) -> Symbol:
-    """`torch.serialization._get_layout(name)`: a table lookup in torch, a closed table here."""
+    """`torch.serialization._get_layout(name)`: torch looks the name up in a table, and so does this."""
     (name,) = arguments(call, str)
     if name not in _LAYOUTS:
         raise ShapeError("no layout of torch has this name")
@@ -46,7 +46,7 @@ def layout(call: Call, ctx: Context) -> Symbol:
 
 
 def version(call: Call, ctx: Context) -> Built:
-    """`TorchVersion(str)`: a str subclass that old training state carries."""
+    """`TorchVersion(str)`, a subclass of str in old training states."""
     (text,) = arguments(call, str)
     if re.fullmatch(_VERSION, str(text)) is None:
         raise ShapeError("no version of torch is written like this", Verdict.UNJUDGED)
@@ -60,9 +60,9 @@ def version_state(call: Call, mutation: Mutation, ctx: Context) -> None:
 
 
 def load_from_bytes(call: Call, ctx: Context) -> Enclosed:
-    """`torch.storage._load_from_bytes(bytes)`: a whole checkpoint inside; judged as a file of its own.
+    """`torch.storage._load_from_bytes(bytes)`: the bytes are a whole checkpoint, which is judged as a file of its own.
 
-    SECURITY: torch runs the inner file with weights_only=False, so it must be judged, never passed on.
+    SECURITY: torch loads the inner file with weights_only=False, so its pickles run like those of the outer file.
     """
     (data,) = arguments(call, bytes)
     if not isinstance(data, bytes):

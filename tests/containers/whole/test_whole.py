@@ -247,7 +247,7 @@ def test_all_of_a_large_file_counts_as_judged(tmp_path: Path) -> None:
     path.write_bytes(made_of)
     source = FileSource(path)
     assert whole(source, Limits()) == Whole("audio", "WAV audio")
-    assert source.kept_bytes() == 0
+    assert source.bytes_in_memory() == 0
     assert source.still_judged()
     before = source.judged_sha256()
     with path.open("r+b") as file:

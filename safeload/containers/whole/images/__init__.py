@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from safeload.containers.whole.images import bitmap, gif, icns, jpeg, netpbm, png, tiff
-from safeload.containers.whole.interface import Form
+from safeload.containers.whole.interface import WholeFormat
 
-FORMS: tuple[Form, ...] = (
+FORMS: tuple[WholeFormat, ...] = (
     *png.FORMS,
     *jpeg.FORMS,
     *gif.FORMS,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from struct import Struct
 
 from safeload.containers.whole.images import png
-from safeload.containers.whole.interface import IMAGE, Form, Spans, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import IMAGE, Spans, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _FILE = Struct("<2sIHHI")
 _OLD = Struct("<IHHHH")
@@ -21,8 +21,8 @@ _BITS = frozenset({1, 2, 4, 8, 16, 24, 32})
 _NONE, _RLE8, _RLE4, _FIELDS, _ALPHA = 0, 1, 2, 3, 6
 
 
-def bmp(view: View) -> Whole:
-    """See `Form.holds`."""
+def bmp(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     magic, size, first, second, pixels = view.unpack(_FILE, 0)
     need(magic == b"BM" and size == view.size and first == 0 and second == 0, 0)
     header = view.number(14, 4, little=True)
@@ -59,8 +59,8 @@ def _row(width: int, bits: int) -> int:
     return (width * bits + 31) // 32 * 4
 
 
-def icon(view: View) -> Whole:
-    """See `Form.holds`: icons and cursors."""
+def icon(view: FileView) -> Whole:
+    """See `WholeFormat.holds`: icons and cursors."""
     zero, kind, count = view.unpack(_LIST, 0)
     # SECURITY: with 256 pictures these bytes are the beginning of an LZMA stream as well.
     need(zero == 0 and kind in (1, 2) and 0 < count < 256, 0)
@@ -79,8 +79,8 @@ def icon(view: View) -> Whole:
     return Whole(IMAGE, "Windows icon" if kind == 1 else "Windows cursor")
 
 
-def _without_file_header(view: View) -> None:
-    """A bitmap of an icon: twice as high as it is, for the mask behind the picture."""
+def _without_file_header(view: FileView) -> None:
+    """The bitmap of an icon. Its header states twice the height, because the mask follows the picture."""
     header, width, height, planes, bits, compression, _, _, _, used, _ = view.unpack(_INFO, 0)
     need(header == 40 and planes == 1 and bits in _BITS and compression == _NONE, 0)
     need(width > 0 and height > 0 and height % 2 == 0, 0)
@@ -92,6 +92,6 @@ def _without_file_header(view: View) -> None:
 
 
 FORMS = (
-    Form(((0, b"BM"),), bmp),
-    Form(((0, b"\0\0\1\0"), (0, b"\0\0\2\0")), icon),
+    WholeFormat(((0, b"BM"),), bmp),
+    WholeFormat(((0, b"\0\0\1\0"), (0, b"\0\0\2\0")), icon),
 )

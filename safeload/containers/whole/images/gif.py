@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from struct import Struct
 
-from safeload.containers.whole.interface import IMAGE, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import IMAGE, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _SCREEN = Struct("<6sHHBBB")
 _PLACE = Struct("<HHHHB")
@@ -13,8 +13,8 @@ _PLACE = Struct("<HHHHB")
 _EXTENSIONS = frozenset({0xF9, 0xFE, 0x01, 0xFF})
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     magic, _, _, packed, _, _ = view.unpack(_SCREEN, 0)
     need(magic in (b"GIF87a", b"GIF89a"), 0)
     at, pictures = 13 + _colours(packed), 0
@@ -42,7 +42,7 @@ def _colours(packed: int) -> int:
     return 3 << (packed & 7) + 1 if packed & 0x80 else 0
 
 
-def _blocks(view: View, at: int) -> int:
+def _blocks(view: FileView, at: int) -> int:
     """Where the run of sub-blocks at `at` ends."""
     while True:
         view.step()
@@ -52,4 +52,4 @@ def _blocks(view: View, at: int) -> int:
             return at
 
 
-FORMS = (Form(((0, b"GIF87a"), (0, b"GIF89a")), holds),)
+FORMS = (WholeFormat(((0, b"GIF87a"), (0, b"GIF89a")), holds),)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from safeload.containers.whole.interface import IMAGE, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import IMAGE, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 # Names of pictures and masks, then of what describes them.
 _NAMES = frozenset(
@@ -13,8 +13,8 @@ _NAMES = frozenset(
 ) | {b"TOC "}
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     need(view.number(4, 4) == view.size and view.size > 16, 4)
     at = 8
     while at < view.size:
@@ -26,4 +26,4 @@ def holds(view: View) -> Whole:
     return Whole(IMAGE, "Apple icon")
 
 
-FORMS = (Form(((0, b"icns"),), holds),)
+FORMS = (WholeFormat(((0, b"icns"),), holds),)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from safeload.containers.whole.interface import IMAGE, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import IMAGE, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _START = b"\xff\xd8\xff"
 # In coded data 0xFF is followed by 0 (stuffing), a restart marker or another 0xFF (fill); else a marker begins.
@@ -18,8 +18,8 @@ _FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB,
 _SEGMENTS = _FRAMES | {0xC4, 0xCC} | frozenset(range(0xDB, 0xE0)) | frozenset(range(0xE0, 0xF0)) | {0xFE}
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     at = _picture(view, 0)
     # A writer may fill up to a multiple of four; that is no part of a picture, and nothing but zeros.
     while at < view.size and not (view.size % 4 == 0 and view.size - at < 4 and view.zeros(at, view.size)):
@@ -27,7 +27,7 @@ def holds(view: View) -> Whole:
     return Whole(IMAGE, "JPEG image")
 
 
-def _picture(view: View, at: int) -> int:
+def _picture(view: FileView, at: int) -> int:
     """Where the picture at `at` ends."""
     need(view.get(at, 2) == b"\xff\xd8", at)
     at += 2
@@ -56,4 +56,4 @@ def _picture(view: View, at: int) -> int:
             need(at >= 0, view.size)
 
 
-FORMS = (Form(((0, _START),), holds),)
+FORMS = (WholeFormat(((0, _START),), holds),)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from safeload.containers.whole.interface import IMAGE, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import IMAGE, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 from safeload.errors import Malformed
 
 _GAP = rb"(?:[ \t\r\n\v\f]|#[^\r\n]{0,200}[\r\n])+"
@@ -15,8 +15,8 @@ _SAMPLES = re.compile(rb"P([56])%b%b([1-9][0-9]{0,4})[ \t\r\n\v\f]" % (_SIZES, _
 _HEAD = 1024
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     head = view.get(0, min(_HEAD, view.size))
     bits, samples = _BITS.match(head), _SAMPLES.match(head)
     if bits:
@@ -32,4 +32,4 @@ def holds(view: View) -> Whole:
     return Whole(IMAGE, "Netpbm image")
 
 
-FORMS = (Form(((0, b"P4"), (0, b"P5"), (0, b"P6")), holds),)
+FORMS = (WholeFormat(((0, b"P4"), (0, b"P5"), (0, b"P6")), holds),)

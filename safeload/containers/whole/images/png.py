@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from struct import Struct
 
-from safeload.containers.whole.inflated import Inflated
-from safeload.containers.whole.interface import IMAGE, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.inflated import ZlibStream
+from safeload.containers.whole.interface import IMAGE, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEAD = Struct(">I4s")
@@ -34,10 +34,10 @@ _PASSES = (
 )
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     need(view.get(0, 8) == SIGNATURE, 0)
-    pixels = Inflated(view, _raw_size(view, 8))
+    pixels = ZlibStream(view, _raw_size(view, 8))
     at, number, data_ended, data_began = 8, 0, False, False
     while True:
         view.step()
@@ -60,7 +60,7 @@ def holds(view: View) -> Whole:
     return Whole(IMAGE, "PNG image")
 
 
-def _raw_size(view: View, at: int) -> int:
+def _raw_size(view: FileView, at: int) -> int:
     """How many bytes the picture has once it is inflated."""
     need(view.number(at, 4) == 13, at)
     width, height, depth, colour, method, filters, interlace = view.unpack(_SIZES, at + 8)
@@ -75,4 +75,4 @@ def _raw_size(view: View, at: int) -> int:
     return total
 
 
-FORMS = (Form(((0, SIGNATURE),), holds),)
+FORMS = (WholeFormat(((0, SIGNATURE),), holds),)

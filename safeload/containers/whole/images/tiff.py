@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from struct import Struct
 
-from safeload.containers.whole.interface import IMAGE, Form, Spans, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import IMAGE, Spans, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 # Bytes of one value, by the number of its type.
 _TYPES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -19,7 +19,7 @@ _DIRECTORIES = (330, 34665, 34853, 40965)
 class _Tiff:
     """One file: its byte order, the sizes of its numbers, and the parts found."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: FileView) -> None:
         self.view = view
         order = {b"II": "<", b"MM": ">"}.get(view.get(0, 2), "")
         need(bool(order), 0)
@@ -76,8 +76,8 @@ class _Tiff:
         return [*follow, self.number(place + count * record, wide)]
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     tiff = _Tiff(view)
     waiting, done = [tiff.first], set[int]()
     need(tiff.first != 0, 4)
@@ -91,4 +91,4 @@ def holds(view: View) -> Whole:
     return Whole(IMAGE, "TIFF image")
 
 
-FORMS = (Form(((0, b"II\x2a\0"), (0, b"MM\0\x2a"), (0, b"II\x2b\0"), (0, b"MM\0\x2b")), holds),)
+FORMS = (WholeFormat(((0, b"II\x2a\0"), (0, b"MM\0\x2a"), (0, b"II\x2b\0"), (0, b"MM\0\x2b")), holds),)

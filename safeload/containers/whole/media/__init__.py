@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from safeload.containers.whole.interface import Form
+from safeload.containers.whole.interface import WholeFormat
 from safeload.containers.whole.media import ebml, flac, flv, iff, iso_media, mpeg_audio, ogg, rf64, riff
 
-FORMS: tuple[Form, ...] = (
+FORMS: tuple[WholeFormat, ...] = (
     *riff.FORMS,
     *rf64.FORMS,
     *iff.FORMS,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from safeload.containers.whole.interface import VIDEO, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import VIDEO, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _HEADER, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 _DOCTYPE, _VOID, _CRC = 0x4282, 0xEC, 0xBF
@@ -18,8 +18,8 @@ _IN_SEGMENT = frozenset(
 _IN_CLUSTER = frozenset({0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, _VOID, _CRC})
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     name, start, end = _element(view, 0, view.size)
     need(name == _HEADER, 0)
     doctype = b""
@@ -40,7 +40,7 @@ def holds(view: View) -> Whole:
     return Whole(VIDEO, "WebM video" if doctype == b"webm" else "Matroska video")
 
 
-def _children(view: View, at: int, end: int, known: frozenset[int]) -> Iterator[tuple[int, int, int]]:
+def _children(view: FileView, at: int, end: int, known: frozenset[int]) -> Iterator[tuple[int, int, int]]:
     """Name, start of the content and end of each element that tiles [at, end)."""
     while at < end:
         name, start, stop = _element(view, at, end)
@@ -49,7 +49,7 @@ def _children(view: View, at: int, end: int, known: frozenset[int]) -> Iterator[
         at = stop
 
 
-def _element(view: View, at: int, limit: int) -> tuple[int, int, int]:
+def _element(view: FileView, at: int, limit: int) -> tuple[int, int, int]:
     """Name of the element at `at`, where its content begins and where it ends: inside `limit`."""
     view.step()
     length = 9 - view.number(at, 1).bit_length()
@@ -59,11 +59,11 @@ def _element(view: View, at: int, limit: int) -> tuple[int, int, int]:
     length = 9 - view.number(at, 1).bit_length()
     need(length <= 8, at)
     size = view.number(at, length) & (1 << 7 * length) - 1
-    # SECURITY: all ones means that the size is not known: up to the end, whatever that is.
+    # SECURITY: all ones means that the size is unknown, and reaches to the end: anything could be appended.
     need(size != (1 << 7 * length) - 1, at)
     start = at + length
     need(start + size <= limit, at)
     return name, start, start + size
 
 
-FORMS = (Form(((0, b"\x1a\x45\xdf\xa3"),), holds),)
+FORMS = (WholeFormat(((0, b"\x1a\x45\xdf\xa3"),), holds),)

@@ -9,8 +9,8 @@ import re
 from array import array
 from functools import cache
 
-from safeload.containers.whole.interface import AUDIO, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import AUDIO, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 from safeload.errors import Malformed
 
 # Sync, then block size and rate, channels and sample size (last bit zero), then the coded number.
@@ -88,8 +88,8 @@ def _header(data: bytes) -> tuple[int, int] | None:
     return number, size
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     need(view.get(0, 4) == b"fLaC", 0)
     at, first, last = 4, True, False
     while not last:
@@ -115,7 +115,7 @@ def holds(view: View) -> Whole:
     return Whole(AUDIO, "FLAC audio")
 
 
-def _end(view: View, start: int, following: int, by_sample: bool) -> int:
+def _end(view: FileView, start: int, following: int, by_sample: bool) -> int:
     """Where the frame at `start` ends: where the next one begins, or the file does."""
     at = start + 2
     while True:
@@ -126,8 +126,9 @@ def _end(view: View, start: int, following: int, by_sample: bool) -> int:
         if at < 0 or (head is not None and head[0] == following and (view.get(at + 1, 1) == b"\xf9") == by_sample):
             view.step((end - start) // 64)
             frame = view.get(start, end - start)
-            # SECURITY: zeros behind a frame change nothing of its sum, which is zero there. The sum of one frame in
-            # 65,536 is two zeros; behind the last frame they are not taken for one.
+            # SECURITY: behind a frame with its checksum the CRC is zero, and stays zero over any zeros that follow: so
+            # zeros could be appended unseen. A frame must not end in them. One frame in 65,536 has a checksum of two
+            # zeros, and is refused when it is the last.
             need(not frame.endswith(bytes(2 if at < 0 else 6)), end)
             if crc16(frame) == 0:
                 return end
@@ -135,4 +136,4 @@ def _end(view: View, start: int, following: int, by_sample: bool) -> int:
         at += 1
 
 
-FORMS = (Form(((0, b"fLaC\0\0\0\x22"), (0, b"fLaC\x80\0\0\x22")), holds),)
+FORMS = (WholeFormat(((0, b"fLaC\0\0\0\x22"), (0, b"fLaC\x80\0\0\x22")), holds),)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from safeload.containers.whole.interface import VIDEO, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import VIDEO, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _SOUND, _PICTURE, _SCRIPT = 8, 9, 18
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     need(view.get(0, 4) == b"FLV\1" and view.get(4, 1)[0] & 0xFA == 0 and view.number(5, 4) == 9, 0)
     need(view.number(9, 4) == 0, 9)
     at = 13
@@ -24,4 +24,4 @@ def holds(view: View) -> Whole:
     return Whole(VIDEO, "Flash video")
 
 
-FORMS = (Form(((0, b"FLV\1"),), holds),)
+FORMS = (WholeFormat(((0, b"FLV\1"),), holds),)

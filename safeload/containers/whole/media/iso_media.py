@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from struct import Struct
 
-from safeload.containers.whole.interface import AUDIO, IMAGE, VIDEO, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import AUDIO, IMAGE, VIDEO, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _HEAD = Struct(">I4s")
 _TOP = frozenset(
@@ -26,8 +26,8 @@ _PICTURES = frozenset(b"avif avis heic heix heim heis hevc hevx mif1 msf1 mif2 c
 _SOUND = frozenset({b"M4A ", b"M4B ", b"M4P ", b"F4A "})
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     coded = view.get(4, 4) in (b"jP  ", b"JXL ")
     known = _CODED if coded else _TOP
     found: set[bytes] = set()
@@ -53,7 +53,7 @@ def holds(view: View) -> Whole:
     return Whole(AUDIO, "MPEG-4 audio") if brand in _SOUND else Whole(VIDEO, "MPEG-4 or QuickTime video")
 
 
-def _box(view: View, at: int, limit: int) -> tuple[bytes, int, int]:
+def _box(view: FileView, at: int, limit: int) -> tuple[bytes, int, int]:
     """Name of the box at `at`, where its content begins and where it ends: inside `limit`."""
     view.step()
     size, name = view.unpack(_HEAD, at)
@@ -66,7 +66,7 @@ def _box(view: View, at: int, limit: int) -> tuple[bytes, int, int]:
     return name, start, end
 
 
-def _inside(view: View, start: int, end: int) -> None:
+def _inside(view: FileView, start: int, end: int) -> None:
     """Raise Malformed unless boxes tile [start, end), and those that they hold tile them."""
     waiting = [(start, end)]
     while waiting:
@@ -79,7 +79,7 @@ def _inside(view: View, start: int, end: int) -> None:
 
 
 FORMS = (
-    Form(
+    WholeFormat(
         (
             *((4, name) for name in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")),
             (0, b"\0\0\0\x0cjP  \r\n\x87\n"),

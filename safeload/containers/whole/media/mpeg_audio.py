@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from safeload.containers.whole.interface import AUDIO, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import AUDIO, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 # kbit/s by index, for (MPEG 1?, layer); the index 0 says that the length is not told, 15 is none.
 _RATES = {
@@ -20,8 +20,8 @@ _COUNTS = (b"Xing", b"Info")
 _FEWEST = 3
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     at, end = _tag_before(view), view.size
     if end >= 128 and view.get(end - 128, 3) == b"TAG":
         end -= 128
@@ -42,7 +42,7 @@ def holds(view: View) -> Whole:
     return Whole(AUDIO, "MPEG audio")
 
 
-def _tag_before(view: View) -> int:
+def _tag_before(view: FileView) -> int:
     """Where the frames begin (ID3v2, section 3)."""
     if view.get(0, 3) != b"ID3":
         return 0
@@ -68,7 +68,7 @@ def frame_length(head: int, at: int) -> int:
     return (144 if layer == 2 or one else 72) * bits // sampled + padding
 
 
-def _counted(view: View, first: int, end: int, frames: int) -> None:
+def _counted(view: FileView, first: int, end: int, frames: int) -> None:
     """Compare with what the first frame says of the file, when it says anything."""
     head = view.number(first, 4)
     one, mono = head >> 19 & 3 == 3, head >> 6 & 3 == 3
@@ -86,7 +86,9 @@ def _counted(view: View, first: int, end: int, frames: int) -> None:
 
 
 FORMS = (
-    Form(((0, b"ID3"),), holds),
+    WholeFormat(((0, b"ID3"),), holds),
     # The second byte holds version, layer and whether a checksum follows.
-    Form(tuple((0, bytes((0xFF, second))) for second in range(0xE2, 0x100) if second & 6 and second & 24 != 8), holds),
+    WholeFormat(
+        tuple((0, bytes((0xFF, second))) for second in range(0xE2, 0x100) if second & 6 and second & 24 != 8), holds
+    ),
 )

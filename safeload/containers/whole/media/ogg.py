@@ -5,8 +5,8 @@ from __future__ import annotations
 import zlib
 from struct import Struct
 
-from safeload.containers.whole.interface import AUDIO, VIDEO, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import AUDIO, VIDEO, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _PAGE = Struct("<4sBBqIIIB")
 _CONTINUED, _FIRST, _LAST = 1, 2, 4
@@ -19,8 +19,8 @@ def checksum(page: bytes) -> int:
     return int.from_bytes(mirrored.to_bytes(4, "little").translate(_REVERSED), "big")
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     next_page: dict[int, int] = {}
     ended: set[int] = set()
     film = False
@@ -46,4 +46,4 @@ def holds(view: View) -> Whole:
     return Whole(VIDEO, "Ogg video") if film else Whole(AUDIO, "Ogg audio")
 
 
-FORMS = (Form(((0, b"OggS"),), holds),)
+FORMS = (WholeFormat(((0, b"OggS"),), holds),)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from struct import Struct
 
-from safeload.containers.whole.interface import AUDIO, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import AUDIO, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 MAGIC = b"RF64\xff\xff\xff\xffWAVEds64"
 _SIZES = Struct("<IQQQI")
@@ -14,8 +14,8 @@ _NAME = re.compile(rb"[A-Za-z0-9_\-]{1,4} {0,3}")
 _ELSEWHERE = 0xFFFFFFFF
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     length, whole, data, _, more = view.unpack(_SIZES, len(MAGIC))
     # A table of more sizes is for chunks beyond 4 GB that are not the sound.
     need(length == _SIZES.size - 4 and more == 0 and whole + 8 == view.size, len(MAGIC))
@@ -35,4 +35,4 @@ def holds(view: View) -> Whole:
     return Whole(AUDIO, "WAV audio")
 
 
-FORMS = (Form(((0, MAGIC),), holds),)
+FORMS = (WholeFormat(((0, MAGIC),), holds),)

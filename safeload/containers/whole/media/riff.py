@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from safeload.containers.whole.interface import AUDIO, IMAGE, VIDEO, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import AUDIO, IMAGE, VIDEO, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _NAME = re.compile(rb"[A-Za-z0-9_\-]{1,4} {0,3}")
 _WEBP = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP "})
@@ -29,8 +29,8 @@ _KINDS = {
 }
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     little = view.get(0, 4) == b"RIFF"
     form = view.get(8, 4)
     need(form in _KINDS and form != b"AVIX" and (little or form == b"WAVE"), 8)
@@ -41,7 +41,7 @@ def holds(view: View) -> Whole:
     return _KINDS[form].whole
 
 
-def _form(view: View, at: int, form: bytes, little: bool) -> int:
+def _form(view: FileView, at: int, form: bytes, little: bool) -> int:
     """Where the RIFF chunk at `at` ends."""
     need(view.get(at, 4) == (b"RIFF" if little else b"RIFX") and view.get(at + 8, 4) == form, at)
     end = at + 8 + view.number(at + 4, 4, little=little)
@@ -79,6 +79,6 @@ def _form(view: View, at: int, form: bytes, little: bool) -> int:
 
 
 FORMS = (
-    Form(((0, b"RIFF"),), holds),
-    Form(((0, b"RIFX"),), holds),
+    WholeFormat(((0, b"RIFF"),), holds),
+    WholeFormat(((0, b"RIFX"),), holds),
 )

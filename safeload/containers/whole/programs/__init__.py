@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safeload.containers.whole.interface import Form
+from safeload.containers.whole.interface import WholeFormat
 from safeload.containers.whole.programs import (
     ar,
     bitcode,
@@ -14,7 +14,7 @@ from safeload.containers.whole.programs import (
     wasm,
 )
 
-FORMS: tuple[Form, ...] = (
+FORMS: tuple[WholeFormat, ...] = (
     *elf.FORMS,
     *pe.FORMS,
     *macho.FORMS,

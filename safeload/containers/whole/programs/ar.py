@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from safeload.containers.whole.interface import CODE, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import CODE, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 from safeload.errors import Malformed
 
 MAGIC = b"!<arch>\n"
@@ -30,8 +30,8 @@ _OBJECTS = (
 )
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     need(view.get(0, 8) == MAGIC, 0)
     at = 8
     while at < view.size:
@@ -58,4 +58,4 @@ def holds(view: View) -> Whole:
     return Whole(CODE, "static library")
 
 
-FORMS = (Form(((0, MAGIC),), holds),)
+FORMS = (WholeFormat(((0, MAGIC),), holds),)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from safeload.containers.whole.interface import CODE, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import CODE, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 # Blocks that may stand at the top: module, identification, string table, symbol table.
 _BLOCKS = frozenset({8, 13, 23, 25})
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     need(view.size % 4 == 0, view.size)
     at, found = 4, set[int]()
     while at < view.size:
@@ -25,4 +25,4 @@ def holds(view: View) -> Whole:
     return Whole(CODE, "LLVM bitcode")
 
 
-FORMS = (Form(((0, b"BC\xc0\xde"),), holds),)
+FORMS = (WholeFormat(((0, b"BC\xc0\xde"),), holds),)

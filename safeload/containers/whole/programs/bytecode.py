@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from struct import Struct
 
-from safeload.containers.whole.interface import CODE, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import CODE, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 from safeload.errors import Malformed
 
 # MAGIC_NUMBER of the last release of each version, with its minor number.
@@ -18,8 +18,8 @@ _FLAGS = (0, 1, 3)
 _HEADER = 16
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     need(view.number(4, 4, little=True) in _FLAGS, 4)
     data = view.get(0, view.size)
     need(len(data) > _HEADER and data[_HEADER] & 0x7F == ord("c"), _HEADER)
@@ -45,7 +45,7 @@ _DEPTH = 6000
 _TURNS = 1 << 16
 
 
-def walk(view: View, data: bytes, at: int, minor: int) -> int:
+def walk(view: FileView, data: bytes, at: int, minor: int) -> int:
     """Where the object at `at` of a marshal stream of Python 3.`minor` ends. Raises Malformed."""
     try:
         return _walk(view, data, at, minor)
@@ -54,7 +54,7 @@ def walk(view: View, data: bytes, at: int, minor: int) -> int:
         raise Malformed("the stream ends inside an object", offset=len(data)) from error
 
 
-def _walk(view: View, data: bytes, at: int, minor: int) -> int:
+def _walk(view: FileView, data: bytes, at: int, minor: int) -> int:
     waiting, references, turns, size = [1], 0, 0, len(data)
     numbers, tail = (24, 1) if minor < 11 else (20, 2)
     while waiting:
@@ -134,4 +134,4 @@ def _u32(data: bytes, at: int) -> int:
     return value
 
 
-FORMS = (Form(tuple((0, magic.to_bytes(2, "little") + b"\r\n") for magic in _MAGICS), holds),)
+FORMS = (WholeFormat(tuple((0, magic.to_bytes(2, "little") + b"\r\n") for magic in _MAGICS), holds),)

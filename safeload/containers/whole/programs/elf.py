@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from struct import Struct
 
-from safeload.containers.whole.interface import CODE, Form, Spans, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import CODE, Spans, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _NOBITS, _NULL = 8, 0
 _WORDS = {1: "object file", 2: "program", 3: "shared library", 4: "core dump"}
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     ident = view.get(0, 16)
     need(ident[4] in (1, 2) and ident[5] in (1, 2) and ident[6] == 1, 4)
     order, wide = "<" if ident[5] == 1 else ">", ident[4] == 2
@@ -54,7 +54,7 @@ def holds(view: View) -> Whole:
     return Whole(CODE, _WORDS[kind])
 
 
-def _left_behind(view: View, spans: Spans, start: int, end: int, section: Struct) -> None:
+def _left_behind(view: FileView, spans: Spans, start: int, end: int, section: Struct) -> None:
     """Take [start, end), which has to be a table of sections that was moved, with zeros around it.
 
     Tools that change the search path of a library write a new table at the end and leave the old one where it was.
@@ -75,4 +75,4 @@ def _left_behind(view: View, spans: Spans, start: int, end: int, section: Struct
     spans.add(first, at - first)
 
 
-FORMS = (Form(((0, b"\x7fELF"),), holds),)
+FORMS = (WholeFormat(((0, b"\x7fELF"),), holds),)

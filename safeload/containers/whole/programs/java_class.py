@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from safeload.containers.whole.interface import CODE, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import CODE, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 # Bytes of a constant behind its tag; text has its length.
 _CONSTANTS = {3: 4, 4: 4, 5: 8, 6: 8, 7: 2, 8: 2, 9: 4, 10: 4, 11: 4, 12: 4, 15: 3, 16: 2, 17: 4, 18: 4, 19: 2, 20: 2}
 _TEXT, _WIDE = 1, (5, 6)
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     need(45 <= view.number(6, 2) <= 80, 6)
     at, left = 10, view.number(8, 2) - 1
     while left > 0:
@@ -36,7 +36,7 @@ def holds(view: View) -> Whole:
     return Whole(CODE, "Java class")
 
 
-def _attributes(view: View, at: int) -> int:
+def _attributes(view: FileView, at: int) -> int:
     """Where the attributes end whose count is at `at`."""
     count = view.number(at, 2)
     at += 2
@@ -46,4 +46,4 @@ def _attributes(view: View, at: int) -> int:
     return at
 
 
-FORMS = (Form(((0, b"\xca\xfe\xba\xbe"),), holds),)
+FORMS = (WholeFormat(((0, b"\xca\xfe\xba\xbe"),), holds),)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from struct import Struct
 
-from safeload.containers.whole.interface import CODE, Form, Spans, Whole, need
+from safeload.containers.whole.interface import CODE, Spans, Whole, WholeFormat, need
 from safeload.containers.whole.programs import ar
-from safeload.containers.whole.view import View
+from safeload.containers.whole.view import FileView
 
 _WORDS = {
     1: "object file",
@@ -32,8 +32,8 @@ _FAT_64 = b"\xca\xfe\xba\xbf"
 _MOST_ARCHITECTURES = 30
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     magic = view.get(0, 4)
     need(magic in _MAGICS, 0)
     order, wide = _MAGICS[magic]
@@ -55,7 +55,7 @@ def holds(view: View) -> Whole:
     return Whole(CODE, _WORDS[kind])
 
 
-def _command(view: View, part: View, name: int, order: str, spans: Spans) -> None:
+def _command(view: FileView, part: FileView, name: int, order: str, spans: Spans) -> None:
     """Take what one load command names."""
     if name in (_SEGMENT, _SEGMENT_64):
         wide = name == _SEGMENT_64
@@ -85,8 +85,8 @@ def _command(view: View, part: View, name: int, order: str, spans: Spans) -> Non
         spans.add(*part.unpack(Struct(order + "II"), 8))
 
 
-def fat(view: View) -> Whole:
-    """See `Form.holds`: several programs in one file, each for another processor."""
+def fat(view: FileView) -> Whole:
+    """See `WholeFormat.holds`: several programs in one file, each for another processor."""
     wide = view.get(0, 4) == _FAT_64
     count = view.number(4, 4)
     need(0 < count <= _MOST_ARCHITECTURES, 4)
@@ -104,6 +104,6 @@ def fat(view: View) -> Whole:
 
 
 FORMS = (
-    Form(tuple((0, magic) for magic in _MAGICS), holds),
-    Form(((0, _FAT + b"\0\0\0"), (0, _FAT_64 + b"\0\0\0")), fat),
+    WholeFormat(tuple((0, magic) for magic in _MAGICS), holds),
+    WholeFormat(((0, _FAT + b"\0\0\0"), (0, _FAT_64 + b"\0\0\0")), fat),
 )

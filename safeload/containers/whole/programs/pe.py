@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from struct import Struct
 
-from safeload.containers.whole.interface import CODE, Form, Spans, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import CODE, Spans, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _COFF = Struct("<HHIIIHH")
 _SECTION = Struct("<8sIIIIIIHHI")
@@ -15,8 +15,8 @@ _SYMBOL, _CERTIFICATES, _LIBRARY = 18, 4, 0x2000
 _COUNTS = {0x10B: 92, 0x20B: 108}
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     at = view.number(60, 4, little=True)
     need(at >= 64 and view.get(0, 2) == b"MZ" and view.get(at, 4) == b"PE\0\0", 60)
     _, count, _, symbols, symbol_count, optional, flags = view.unpack(_COFF, at + 4)
@@ -51,7 +51,7 @@ def holds(view: View) -> Whole:
     return Whole(CODE, "Windows library" if flags & _LIBRARY else "Windows program")
 
 
-def _certificates(view: View, at: int, length: int) -> None:
+def _certificates(view: FileView, at: int, length: int) -> None:
     """Raise Malformed unless certificates, each padded to eight bytes, tile the table."""
     end = at + length
     need(end <= view.size and length >= 8, at)
@@ -64,4 +64,4 @@ def _certificates(view: View, at: int, length: int) -> None:
         at = min(stop, end)
 
 
-FORMS = (Form(((0, b"MZ"),), holds),)
+FORMS = (WholeFormat(((0, b"MZ"),), holds),)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from safeload.containers.whole.interface import CODE, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import CODE, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 from safeload.errors import Malformed
 
 # Order of the sections by number; number 0, custom, may stand anywhere. Tags (13) and data counts (12) came later.
 _ORDER = {number: place for place, number in enumerate((1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11))}
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     at, last = 8, -1
     while at < view.size:
         view.step()
@@ -28,7 +28,7 @@ def holds(view: View) -> Whole:
     return Whole(CODE, "WebAssembly module")
 
 
-def _leb(view: View, at: int) -> tuple[int, int]:
+def _leb(view: FileView, at: int) -> tuple[int, int]:
     """An unsigned LEB128 of 32 bits and where it ends."""
     value = 0
     for number in range(5):
@@ -40,4 +40,4 @@ def _leb(view: View, at: int) -> tuple[int, int]:
     raise Malformed("the structure does not hold", offset=at)
 
 
-FORMS = (Form(((0, b"\0asm\1\0\0\0"),), holds),)
+FORMS = (WholeFormat(((0, b"\0asm\1\0\0\0"),), holds),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safeload.containers.whole.interface import Form
+from safeload.containers.whole.interface import WholeFormat
 from safeload.containers.whole.tables import (
     certificate,
     ds_store,
@@ -17,7 +17,7 @@ from safeload.containers.whole.tables import (
     time_zone,
 )
 
-FORMS: tuple[Form, ...] = (
+FORMS: tuple[WholeFormat, ...] = (
     *sqlite.FORMS,
     *gettext.FORMS,
     *time_zone.FORMS,

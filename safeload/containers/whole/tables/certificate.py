@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from safeload.containers.whole.interface import DATA, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import DATA, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _SEQUENCE, _CONSTRUCTED = 0x30, 0x20
 # Boolean to sequence and set, without the reserved ones; then what is specific to its context.
@@ -11,8 +11,8 @@ _UNIVERSAL = frozenset({1, 2, 3, 4, 5, 6, 10, 12, 16, 17, 18, 19, 20, 22, 23, 24
 _FEWEST = 8
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     waiting, values, names = [(0, view.size)], 0, 0
     while waiting:
         at, end = waiting.pop()
@@ -28,12 +28,12 @@ def holds(view: View) -> Whole:
             if tag & _CONSTRUCTED:
                 waiting.append((start, stop))
             at = stop
-    # SECURITY: so few values could be found in anything; a certificate names its algorithm.
+    # SECURITY: any bytes could hold a few such values by chance. A certificate has more, and names its algorithm.
     need(values >= _FEWEST and names > 0, 0)
     return Whole(DATA, "certificate")
 
 
-def _content(view: View, at: int) -> tuple[int, int]:
+def _content(view: FileView, at: int) -> tuple[int, int]:
     """Where the content begins and ends whose length is at `at`, in the shortest form."""
     first = view.get(at, 1)[0]
     if first < 0x80:
@@ -45,4 +45,4 @@ def _content(view: View, at: int) -> tuple[int, int]:
     return at + 1 + many, at + 1 + many + length
 
 
-FORMS = (Form(tuple((0, bytes((_SEQUENCE, 0x80 | many))) for many in (1, 2, 3)), holds),)
+FORMS = (WholeFormat(tuple((0, bytes((_SEQUENCE, 0x80 | many))) for many in (1, 2, 3)), holds),)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from struct import Struct
 
-from safeload.containers.whole.interface import DATA, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import DATA, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 MAGIC = b"\0\0\0\1Bud1"
 _HEADER = Struct(">4s4sIII16s")
@@ -20,8 +20,8 @@ _MOST = 1 << 20
 _GROWTH, _UNIT = 8192, 2048
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     _, _, root, length, again, _ = view.unpack(_HEADER, 0)
     need(root == again and root + length + _SHIFT <= view.size, 8)
     inner = view.part(root + _SHIFT, length)
@@ -58,4 +58,4 @@ def holds(view: View) -> Whole:
     return Whole(DATA, "Finder settings")
 
 
-FORMS = (Form(((0, MAGIC),), holds),)
+FORMS = (WholeFormat(((0, MAGIC),), holds),)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 
-from safeload.containers.whole.interface import DATA, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import DATA, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _BLOCK, _CARD = 2880, 80
 _FIRST, _NEXT = b"SIMPLE  =                    T", b"XTENSION= '"
@@ -16,8 +16,8 @@ _END = b"END".ljust(_CARD)
 _BITS = (8, 16, 32, 64, -32, -64)
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     at = 0
     need(view.size % _BLOCK == 0, view.size)
     while at < view.size:
@@ -60,4 +60,4 @@ def _length(numbers: dict[bytes, int], groups: bool, at: int) -> int:
     return values * abs(numbers[b"BITPIX"]) // 8
 
 
-FORMS = (Form(((0, _FIRST),), holds),)
+FORMS = (WholeFormat(((0, _FIRST),), holds),)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from struct import Struct
 
-from safeload.containers.whole.interface import DATA, Form, Spans, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import DATA, Spans, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _LITTLE, _BIG = b"\xde\x12\x04\x95", b"\x95\x04\x12\xde"
 _HEADER = 28
@@ -13,8 +13,8 @@ _MORE = 20
 _LAST = 0xFFFFFFFF
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     order = "<" if view.get(0, 4) == _LITTLE else ">"
     revision, count, originals, translations, slots, hashes = view.unpack(Struct(order + "6I"), 4)
     need(revision in (0, 1, 1 << 16, 1 << 16 | 1), 4)
@@ -31,7 +31,7 @@ def holds(view: View) -> Whole:
     return Whole(DATA, "message catalog")
 
 
-def _strings(view: View, spans: Spans, table: int, count: int, order: str) -> None:
+def _strings(view: FileView, spans: Spans, table: int, count: int, order: str) -> None:
     """Take a table of lengths and offsets, and what it names: text that a zero byte ends."""
     pair = Struct(order + "II")
     spans.add(table, 8 * count)
@@ -41,7 +41,7 @@ def _strings(view: View, spans: Spans, table: int, count: int, order: str) -> No
         need(view.get(offset + length, 1) == b"\0", offset)
 
 
-def _by_system(view: View, spans: Spans, order: str) -> None:
+def _by_system(view: FileView, spans: Spans, order: str) -> None:
     """Take the strings that are put together from pieces and from words of the system (minor revision 1)."""
     segments, table, strings, *tables = view.unpack(Struct(order + "5I"), _HEADER)
     spans.add(_HEADER, _MORE)
@@ -65,4 +65,4 @@ def _by_system(view: View, spans: Spans, order: str) -> None:
             spans.add(text, total)
 
 
-FORMS = (Form(((0, _LITTLE), (0, _BIG)), holds),)
+FORMS = (WholeFormat(((0, _LITTLE), (0, _BIG)), holds),)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from struct import Struct
 
-from safeload.containers.whole.inflated import Inflated
-from safeload.containers.whole.interface import DATA, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.inflated import ZlibStream
+from safeload.containers.whole.interface import DATA, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 MAGIC, _PACKED = b"SR\0\4", b"SR\0\6"
 _HEAD = Struct(">IIII")
@@ -17,8 +17,8 @@ _TIME, _END = 10, 6
 _DATA_KINDS = frozenset({1, 2, 3, 10, 13, 14, 15, 16, 17, 19, 20})
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     packed = view.get(0, 4) == _PACKED
     at = 4
     while True:
@@ -30,7 +30,7 @@ def holds(view: View) -> Whole:
         need(kind in _DATA_KINDS and (kind == _TIME or at > 4), at)
         need(start <= end <= view.size, at)
         if packed:
-            stream = Inflated(view, None)
+            stream = ZlibStream(view, None)
             for place, piece in view.runs(start, end):
                 stream.feed(piece, place)
             stream.close(end)
@@ -39,4 +39,4 @@ def holds(view: View) -> Whole:
     return Whole(DATA, "IDL data")
 
 
-FORMS = (Form(((0, MAGIC), (0, _PACKED)), holds),)
+FORMS = (WholeFormat(((0, MAGIC), (0, _PACKED)), holds),)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import zlib
 from struct import Struct
 
-from safeload.containers.whole.inflated import Inflated
-from safeload.containers.whole.interface import DATA, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.inflated import ZlibStream
+from safeload.containers.whole.interface import DATA, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 from safeload.errors import Malformed
 
 MAGIC = b"MATLAB 5.0 MAT-file"
@@ -23,8 +23,8 @@ _FLAGS, _FLAGS_BYTES, _CLASSES = 6, 8, range(1, 19)
 _DEEPEST = 64
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     order = _ORDERS.get(view.get(_HEADER - 4, 4), "")
     need(order != "" and b"\0" not in view.get(0, len(MAGIC)), _HEADER - 4)
     need(not any(byte < 32 and byte not in (0, 9, 10, 13) for byte in view.get(0, _TEXT)), 0)
@@ -44,7 +44,7 @@ def holds(view: View) -> Whole:
     return Whole(DATA, "MATLAB data")
 
 
-def _compressed(view: View, at: int, end: int, tag: Struct) -> None:
+def _compressed(view: FileView, at: int, end: int, tag: Struct) -> None:
     """Hold the stream in [at, end) to the one matrix that it says it is."""
     opened = zlib.decompressobj()
     try:
@@ -52,13 +52,13 @@ def _compressed(view: View, at: int, end: int, tag: Struct) -> None:
     except zlib.error as error:
         raise Malformed(f"a stream does not inflate: {error}", offset=at) from error
     need(kind == _MATRIX, at)
-    stream = Inflated(view, tag.size + length)
+    stream = ZlibStream(view, tag.size + length)
     for place, piece in view.runs(at, end):
         stream.feed(piece, place)
     stream.close(end)
 
 
-def _matrix(view: View, tag: Struct) -> None:
+def _matrix(view: FileView, tag: Struct) -> None:
     """Hold a matrix to its elements, and matrices in it to theirs."""
     waiting = [(view, 0)]
     while waiting:
@@ -77,14 +77,14 @@ def _matrix(view: View, tag: Struct) -> None:
                 waiting.append((inner.part(start, length), depth + 1))
             else:
                 need(kind in _PLAIN, at)
-                # Up to the next multiple of eight: what stands there is nobody's, so nothing may.
+                # Padding up to the next multiple of eight belongs to nothing, so it has to be zeros.
                 padded = min(-(-at // 8) * 8, inner.size)
                 need(inner.zeros(at, padded), at)
                 at = padded
         need(at == inner.size, at)
 
 
-def _tag(view: View, at: int, tag: Struct) -> tuple[int, int, int]:
+def _tag(view: FileView, at: int, tag: Struct) -> tuple[int, int, int]:
     """The kind of the element at `at`, its length, and where its data begins."""
     kind, length = view.unpack(tag, at)
     if kind >> 16:
@@ -96,9 +96,9 @@ def _tag(view: View, at: int, tag: Struct) -> tuple[int, int, int]:
     return kind, length, at + 8
 
 
-def _class(view: View, at: int, tag: Struct) -> int:
+def _class(view: FileView, at: int, tag: Struct) -> int:
     flags: int = view.unpack(tag, at)[0]
     return flags & 0xFF
 
 
-FORMS = (Form(((0, MAGIC),), holds),)
+FORMS = (WholeFormat(((0, MAGIC),), holds),)

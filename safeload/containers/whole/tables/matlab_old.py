@@ -5,20 +5,20 @@ from __future__ import annotations
 import re
 from struct import Struct
 
-from safeload.containers.whole.interface import DATA, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import DATA, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 # How a number is stored -> bytes; what a matrix is: numbers, text, or sparse.
 _SIZES = {0: 8, 1: 4, 2: 4, 3: 2, 4: 2, 5: 1}
 _CLASSES = (0, 1, 2)
 _LITTLE = {10 * stored + what: _SIZES[stored] for stored in _SIZES for what in _CLASSES}
 _BIG = {1000 + kind: size for kind, size in _LITTLE.items()}
-# SECURITY: the format has no magic of its own. Names that a program could have written are what tells it.
+# SECURITY: the format has no magic number. Only the names of its matrices tell it from other bytes.
 _NAME = re.compile(rb"[A-Za-z][A-Za-z0-9_]{0,62}\0")
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     little = view.number(0, 4, little=True) in _LITTLE
     kinds, head = (_LITTLE, Struct("<5I")) if little else (_BIG, Struct(">5I"))
     at = 0
@@ -34,7 +34,7 @@ def holds(view: View) -> Whole:
 
 
 FORMS = (
-    Form(
+    WholeFormat(
         (
             *((0, kind.to_bytes(4, "little")) for kind in _LITTLE),
             *((0, kind.to_bytes(4, "big")) for kind in _BIG),

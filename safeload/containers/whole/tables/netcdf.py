@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from safeload.containers.whole.interface import DATA, Form, Spans, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import DATA, Spans, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _DIMENSIONS, _VARIABLES, _ATTRIBUTES = 10, 11, 12
 # Bytes, text, whole and broken numbers; the second row came with CDF-5.
@@ -31,7 +31,7 @@ class _Variable(NamedTuple):
 class _Header:
     """Reads the header, one value after the other."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: FileView) -> None:
         self._view = view
         version = view.get(3, 1)[0]
         self._count = 8 if version == 5 else 4
@@ -103,8 +103,8 @@ class _Header:
         return found
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     header = _Header(view)
     records = header.number()
     dimensions = header.dimensions()
@@ -133,4 +133,4 @@ def _filled(length: int) -> int:
     return length + -length % 4
 
 
-FORMS = (Form(tuple((0, b"CDF" + bytes((version,))) for version in (1, 2, 5)), holds),)
+FORMS = (WholeFormat(tuple((0, b"CDF" + bytes((version,))) for version in (1, 2, 5)), holds),)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from struct import Struct
 
-from safeload.containers.whole.interface import DATA, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import DATA, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 MAGIC = b"SQLite format 3\0"
 _HEADER = Struct(">16sHBBBBBBIIIIIIIIIIII20sII")
 _TREES = (2, 5, 10, 13)
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     fields = view.unpack(_HEADER, 0)
     page = 65536 if fields[1] == 1 else fields[1]
     need(512 <= page <= 65536 and page & page - 1 == 0, 16)
@@ -27,11 +27,11 @@ def holds(view: View) -> Whole:
         fields[21],
     )
     need(pages > 0 and pages * page == view.size and changes == valid, 24)
-    # A database nobody wrote to has no format and no encoding yet.
+    # A database to which nothing was written has no format and no encoding yet: 0.
     need(schema in (0, 1, 2, 3, 4) and encoding in (0, 1, 2, 3) and zeros == bytes(20), 44)
     need(view.get(100, 1)[0] in _TREES, 100)
     need(fields[10] <= pages and fields[11] < pages, 32)
     return Whole(DATA, "SQLite database")
 
 
-FORMS = (Form(((0, MAGIC),), holds),)
+FORMS = (WholeFormat(((0, MAGIC),), holds),)

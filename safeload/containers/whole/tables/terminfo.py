@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from struct import Struct
 
-from safeload.containers.whole.interface import DATA, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import DATA, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _NUMBER_BYTES = {0x011A: 2, 0x021E: 4}
 _HEADER = Struct("<6H")
@@ -13,8 +13,8 @@ _MORE = Struct("<5H")
 _LONGEST = 32768
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     magic, names, flags, numbers, strings, table = view.unpack(_HEADER, 0)
     width = _NUMBER_BYTES[magic]
     need(view.size <= _LONGEST and names > 0 and view.get(12 + names - 1, 1) == b"\0", 0)
@@ -33,4 +33,4 @@ def holds(view: View) -> Whole:
     return Whole(DATA, "terminal description")
 
 
-FORMS = (Form(((0, b"\x1a\x01"), (0, b"\x1e\x02")), holds),)
+FORMS = (WholeFormat(((0, b"\x1a\x01"), (0, b"\x1e\x02")), holds),)

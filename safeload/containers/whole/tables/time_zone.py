@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from struct import Struct
 
-from safeload.containers.whole.interface import DATA, Form, Whole, need
-from safeload.containers.whole.view import View
+from safeload.containers.whole.interface import DATA, Whole, WholeFormat, need
+from safeload.containers.whole.view import FileView
 
 _HEADER = Struct(">4sc15sIIIIII")
 _RULE = re.compile(rb"\n[!-~]{0,256}\n")
 
 
-def holds(view: View) -> Whole:
-    """See `Form.holds`."""
+def holds(view: FileView) -> Whole:
+    """See `WholeFormat.holds`."""
     version = view.get(4, 1)
     need(version in (b"\0", b"2", b"3", b"4"), 4)
     at = _block(view, 0, 4)
@@ -26,7 +26,7 @@ def holds(view: View) -> Whole:
     return Whole(DATA, "time zone")
 
 
-def _block(view: View, at: int, width: int) -> int:
+def _block(view: FileView, at: int, width: int) -> int:
     """Where the block at `at` ends, whose times have `width` bytes."""
     magic, _, zeros, utc, standard, leaps, times, types, letters = view.unpack(_HEADER, at)
     need(magic == b"TZif" and zeros == bytes(15) and 0 < types <= 256, at)
@@ -36,4 +36,4 @@ def _block(view: View, at: int, width: int) -> int:
     return end
 
 
-FORMS = (Form(((0, b"TZif"),), holds),)
+FORMS = (WholeFormat(((0, b"TZif"),), holds),)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safeload.containers.descriptions.keras_config import keras_config
-from safeload.containers.interface import Named
+from safeload.containers.interface import ImportedName
 from safeload.errors import LimitExceeded, Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.scanning.units.interface import Folder
+from safeload.scanning.units.interface import Folder, spelled
 from safeload.scanning.units.leaves import content, json_leaves
 from safeload.scanning.units.named import imported
 
@@ -28,8 +28,8 @@ class _KerasFolder:
 
     def judge(self, folder: Folder, policy: Policy, limits: Limits) -> Iterator[Finding]:
         """The floor of the format, and everything that the configuration names outside Keras's own table."""
-        for name in folder.names():
-            if name.lower() != _NAME or not _is_keras(folder, name, limits):
+        for name in spelled(folder, _NAME):
+            if not _is_keras(folder, name, limits):
                 continue
             yield Finding(
                 "keras-model", Verdict.UNVETTED, Severity.LOW,
@@ -37,7 +37,7 @@ class _KerasFolder:
                 "load it where its author may run code, or take the weights alone", member=name,
             )  # fmt: skip
             for found in keras_config(content(folder, name, limits.json_bytes, "json_bytes"), name, limits):
-                if isinstance(found, Named):
+                if isinstance(found, ImportedName):
                     why = f"{found.why}:"
                     yield from imported(policy, f"{found.module}.{found.name}", why, name, offset=found.offset)
                 else:

@@ -1,7 +1,7 @@
-"""An MLflow model: the folder of a file MLmodel, which says what module loads it (mlflow/pyfunc/__init__.py).
+"""An MLflow model: a folder with a file MLmodel, which names the module that loads it (mlflow/pyfunc/__init__.py).
 
-load_model imports `loader_module` and calls its _load_pyfunc; before that it puts the folders under `code` at the front
-of the import path. `model_code_path` names a Python file that is run. Keys count wherever they stand in the file, as
+load_model puts the folders under `code` at the front of the import path, imports `loader_module` and calls its
+_load_pyfunc. It runs the Python file that `model_code_path` names. Keys count wherever they stand in the file, because
 each flavor has its own copies of them.
 """
 
@@ -14,7 +14,7 @@ from safeload.errors import Malformed
 from safeload.findings import Finding, Severity, Verdict
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.scanning.units.interface import Folder, folder_code
+from safeload.scanning.units.interface import Folder, folder_code, spelled
 from safeload.scanning.units.leaves import Leaf, yaml_leaves
 from safeload.scanning.units.named import imported, tagged
 from safeload.scanning.units.shadowing import importable, shadows
@@ -32,10 +32,10 @@ mlflow.pytorch mlflow.sentence_transformers mlflow.shap mlflow.sklearn mlflow.sp
 mlflow.tensorflow mlflow.transformers mlflow.xgboost
 """
 _LOADERS = frozenset(_LOADERS_WORDS.split())
-"""Flavors of MLflow: modules made to load a model folder. Their pickles are judged as files."""
+"""Flavors of MLflow: modules that are made to load a model folder. The pickles in it are judged as files."""
 
 _MOST = 200
-"""Loader modules and code folders of one model that are looked for: real ones have a handful."""
+"""The most loader modules and code folders that one file may name; real files name a few."""
 
 _TRUST_LISTS = ("skops_trusted_types", "trusted_types", "trusted", "skops_trusted")
 _RUN = ("model_code_path", "loader_code", "code_file")
@@ -47,11 +47,9 @@ class _MlflowModel:
     marks = (_NAME,)
 
     def judge(self, folder: Folder, policy: Policy, limits: Limits) -> Iterator[Finding]:
-        """The loader's module, the code that it runs, and lists that would grant themselves trust."""
+        """Findings for the module of the loader, for the code that it runs, and for trust lists in the file."""
         names = folder.names()
-        for name in names:
-            if name.lower() != _NAME:
-                continue
+        for name in spelled(folder, _NAME):
             ran: dict[str, str] = {}
             asked: set[str] = set()
             for leaf in yaml_leaves(folder, name, limits):
@@ -67,7 +65,7 @@ class _MlflowModel:
         if not isinstance(leaf.value, str):
             return
         if leaf.last == "loader_module" or leaf.below(*_FOLDERS):
-            # Each of them is looked for among all names.
+            # Each of them is searched for among all names, so each is looked at once, and their number is bounded.
             if leaf.value in asked:
                 return
             asked.add(leaf.value)

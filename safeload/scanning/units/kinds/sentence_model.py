@@ -1,8 +1,8 @@
-"""A model of sentence-transformers: modules.json lists the classes that are imported, one for each step.
+"""A model of sentence-transformers: modules.json lists classes, one for each step, which the library imports.
 
-sentence_transformers/base/modules or util.py (import_from_string): a class outside the library is imported by its name;
-with trust_remote_code the module is looked for in the folder first. Other projects have a modules.json of their own:
-entries count that have the three keys of this one.
+sentence_transformers/base/modules or util.py (import_from_string): the library imports a class of another package by
+its name; with trust_remote_code it looks in the folder first. Other projects have a modules.json, too: an entry counts
+only when it has a "type" and a "path".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from safeload.errors import Malformed
 from safeload.findings import Finding
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.scanning.units.interface import Folder, folder_code, unread
+from safeload.scanning.units.interface import Folder, folder_code, spelled, unread
 from safeload.scanning.units.leaves import Leaf, json_leaves
 from safeload.scanning.units.named import imported, within
 
@@ -26,11 +26,9 @@ class _SentenceModel:
     marks = (_NAME,)
 
     def judge(self, folder: Folder, policy: Policy, limits: Limits) -> Iterator[Finding]:
-        """Every class of the list that is not the library's own."""
+        """Findings for every class in the list that does not belong to the library."""
         names = folder.names()
-        for name in names:
-            if name.lower() != _NAME:
-                continue
+        for name in spelled(folder, _NAME):
             try:
                 leaves = tuple(json_leaves(folder, name, limits))
             except Malformed as error:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from safeload.findings import Finding
 from safeload.limits import Limits
 from safeload.policy import Policy
-from safeload.scanning.units.interface import Folder, folder_code
+from safeload.scanning.units.interface import Folder, folder_code, spelled
 from safeload.scanning.units.leaves import json_leaves
 from safeload.scanning.units.shadowing import importable, shadows
 
@@ -28,9 +28,7 @@ class _TorchserveModel:
         names = folder.names()
         code = [name for name in names if importable(name) is not None]
         yield from shadows(code, policy, module_of=importable)
-        for name in names:
-            if name.lower() != _MANIFEST:
-                continue
+        for name in spelled(folder, _MANIFEST):
             told = False
             for leaf in json_leaves(folder, name, limits):
                 if leaf.last in _RUN and isinstance(leaf.value, str):
