@@ -12,8 +12,8 @@ from html.parser import HTMLParser
 import pytest
 
 from safeload.reports import FORMATS, Outcome, Style
-from safeload.reports.html.markup import Markup, join, path, sized, tag, text
 from safeload.reports.html import report as html_report
+from safeload.reports.html.markup import Markup, join, path, sized, tag, text
 from safeload.reports.html.script import SCRIPT
 from safeload.reports.html.style import STYLE
 from tests.reports.outcomes import DIGEST, HOSTILE, PLAIN, WICKED, outcome
