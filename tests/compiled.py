@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 COPIED = ("tests", "rules", "samples", "docs")
 
-WITHOUT_TORCH = ("tests/machine", "tests/inputs", "tests/containers", "tests/test_document.py")
+WITHOUT_TORCH = ("tests/machine", "tests/inputs", "tests/containers", "tests/document")
 
 WITH_TORCH = (
     *WITHOUT_TORCH,

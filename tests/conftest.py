@@ -21,10 +21,10 @@ SLOW = (
     "silence", "differential", "hostile", "integrations", "containers/test_keras_config.py",
     "containers/test_skops_schema.py", "containers/test_zip_torch_agrees.py", "containers/test_tar_names.py",
     "containers/test_pt2_program.py", "machine/test_agreement.py", "modules/test_walk.py",
-    "modules/test_walk_hostile.py", "units/test_chat_template.py", "vetted/test_torch_kinds.py",
+    "modules/test_walk_hostile.py", "scanning/units/test_chat_template.py", "vetted/test_torch_kinds.py",
     "loading/test_equal.py", "loading/test_rebuild.py", "loading/test_resume.py", "loading/test_state_dict_loaded.py",
     "test_restricted.py", "converting/test_converted_back.py", "converting/test_shards.py", "converting/test_wild.py",
-    "tree/test_round_trip.py", "test_shard_sets.py", "containers/test_pt2_expression.py",
+    "tree/test_round_trip.py", "scanning/test_shard_sets.py", "containers/test_pt2_expression.py",
     # A browser, repositories with hooks, commands run as printed, programs under guard, a process for each case.
     "reports/test_html_browser.py", "reports/test_report_sarif.py", "hooks", "quiet", "docs/test_docs_run.py",
     "release", "workers", "cli/test_run.py", "cli/test_completion.py", "cli/test_cli_output.py", "cli/test_doctor.py",
@@ -36,9 +36,9 @@ SLOW = (
     "fuzz", "loading/test_load_fuzz.py", "loading/test_zero_copy.py", "machine/test_limits.py",
     "machine/test_fuzz.py", "containers/whole", "containers/test_json_text.py", "converting/test_blocks.py",
     "converting/test_casts.py", "converting/test_portions.py", "test_release.py",
-    "test_scanner_costs.py", "units/test_units_fuzz.py",
+    "scanning/test_scanner_costs.py", "scanning/units/test_units_fuzz.py",
     # Every sample, once more: what is said of a file, and no part of a verdict.
-    "explaining", "inspecting", "detailing", "loading/test_open.py",
+    "explaining", "inspecting", "loading/test_open.py",
     # Every source file, read and parsed.
     "test_style.py", "test_portable.py",
 )  # fmt: skip

@@ -29,7 +29,7 @@ from safeload.project.configuration import (
 SHARED = ("policy", "limit", "color")
 """Keys that mean the same wherever a command has an option of that name."""
 
-IN_FORCE = "safeload.project.configuration"
+IN_FORCE = "safeload.configuration"
 """Where a command finds, in the meta of its context, what was set for it: key -> Setting."""
 
 

@@ -15,7 +15,7 @@ from safeload.cli import accepted, outfile
 from safeload.cli.commands.scan import exit_code, judged, positive_seconds
 from safeload.cli.configured import Scanning
 from safeload.cli.exit_code import complain, write_out
-from safeload.cli.hook.patterns import pattern_options
+from safeload.cli.patterns import pattern_options
 from safeload.cli.suggesting import Suggesting
 from safeload.errors import UsageError
 from safeload.findings import Finding, Verdict

@@ -14,7 +14,7 @@ from safeload.cli import accepted, outputs
 from safeload.cli.coloring import color_option, is_terminal
 from safeload.cli.commands.attest import Attesting, attesting
 from safeload.cli.configured import Scanning, current_folder
-from safeload.cli.hook.patterns import pattern_options
+from safeload.cli.patterns import pattern_options
 from safeload.cli.progress import file_progress
 from safeload.findings import Verdict
 from safeload.inputs.selecting import selection

@@ -15,7 +15,7 @@ from safeload.cli import accepted, outfile, outputs
 from safeload.cli.configured import current_folder
 from safeload.cli.exit_code import write_out
 from safeload.cli.hook.judging import FAIL_ON, exit_code, follows_pointer, judge_all
-from safeload.cli.hook.patterns import pattern_options, top_folder
+from safeload.cli.patterns import pattern_options, top_folder
 from safeload.errors import UsageError
 from safeload.inputs.selecting import Selection, selection
 from safeload.inputs.walk import select

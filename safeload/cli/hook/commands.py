@@ -18,7 +18,7 @@ from safeload.cli.configured import Configured, Scanning
 from safeload.cli.exit_code import write_out
 from safeload.cli.hook.ci import ci
 from safeload.cli.hook.judging import FAIL_ON, exit_code, judge_all
-from safeload.cli.hook.patterns import named, pattern_options
+from safeload.cli.patterns import named, pattern_options
 from safeload.cli.suggesting import Suggesting
 from safeload.findings import Verdict
 from safeload.inputs.selecting import selection
